@@ -1,0 +1,42 @@
+# Everything runs from .venv, which the first target that needs it builds from the hashed requirements files.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check format requirements docs clean
+
+demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
+	@$(BIN)/python -m sandbox demo
+
+test: $(READY)  ## every test, those on a real Kafka included
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## style, types and import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: $(READY)  ## pin anew what pyproject.toml asks for
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    pyproject.toml -o requirements/run.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-package fuse-sync --extra dev pyproject.toml -c requirements/run.txt -o requirements/dev.txt
+
+docs: $(READY)  ## write the generated pages and contracts anew
+	$(BIN)/python -m schemas settings > docs/settings.md
+	$(BIN)/python -m schemas contract docs/contract
+
+$(READY): pyproject.toml requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

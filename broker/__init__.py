@@ -1,0 +1,1 @@
+"""The only door to Kafka: publisher, subscription, topic administration, the embedded broker."""

@@ -1,0 +1,1 @@
+"""HTTP in, Kafka out: `receive` is the path of a webhook."""

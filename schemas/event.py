@@ -1,0 +1,40 @@
+"""The event: a verified webhook with its identity."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Environment(StrEnum):
+    """Fuse's two environments. Each has its own keys and its own base URL."""
+
+    SANDBOX = "sandbox"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A verified webhook with its identity, as ingress publishes it and handlers receive it.
+
+    `type`, `connection` and `aggregator` are what the body says, verbatim, and empty where it says nothing usable;
+    they come from outside and may hold any text. `body` is the request's body, byte for byte.
+    `verification` is the value of the `fuse-verification` header. `generation` is 0 for an event as it arrived and
+    one higher for each deliberate re-send.
+    """
+
+    id: str
+    tenant: str
+    environment: Environment
+    type: str
+    connection: str
+    aggregator: str
+    received_at: datetime
+    verification: str
+    body: bytes
+    generation: int = 0
+    traceparent: str | None = None
+
+    @property
+    def idempotency_key(self) -> str:
+        """Name this event and generation: the same over retries, rebalances and restarts."""
+        return f"{self.id}:{self.generation}"
