@@ -1,0 +1,88 @@
+"""Configuration of Kafka clients: what the promises stand on, and what the operator adds."""
+
+import logging
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+
+from schemas.errors import ConfigurationError
+from schemas.settings import PipelineSettings, variable
+from schemas.topics import max_record_bytes
+
+Config = dict[str, object]
+
+_RESERVED = frozenset(
+    {
+        "acks",
+        "auto.offset.reset",
+        "bootstrap.servers",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "enable.idempotence",
+        "enable.partition.eof",
+        "group.id",
+        "isolation.level",
+        "partition.assignment.strategy",
+        "partitioner",
+        "session.timeout.ms",
+        "transactional.id",
+    }
+)
+"""What no operator may override: with another value a promise would be broken, or a setting of ours ignored."""
+
+_FETCH_BYTES = 16 * 1024 * 1024
+_PREFETCH_KILOBYTES = 16 * 1024
+"""librdkafka's own buffer of records not handed over yet, per consumer; part of what bounds memory."""
+
+_log = logging.getLogger("librdkafka")
+
+
+def producer(settings: PipelineSettings, own: Mapping[str, object]) -> Producer:
+    """Open an idempotent producer that partitions as Java's default partitioner does."""
+    config = _config(settings) | {
+        "acks": "all",
+        "enable.idempotence": True,
+        "partitioner": "murmur2_random",
+        "message.max.bytes": max_record_bytes(settings.max_body_bytes),
+        **own,
+    }
+    return Producer(config, logger=_log)
+
+
+def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
+    """Open a consumer that commits nothing and resets no offset by itself."""
+    record_bytes = max_record_bytes(settings.max_body_bytes)
+    config = _config(settings) | {
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "error",
+        "fetch.max.bytes": max(_FETCH_BYTES, record_bytes),
+        "fetch.message.max.bytes": max(1024 * 1024, record_bytes),
+        "receive.message.max.bytes": max(_FETCH_BYTES, record_bytes) + 1024 * 1024,
+        "queued.max.messages.kbytes": _PREFETCH_KILOBYTES,
+        **own,
+    }
+    return Consumer(config, logger=_log)
+
+
+def admin(settings: PipelineSettings) -> AdminClient:
+    """Open an admin client."""
+    return AdminClient(_config(settings), logger=_log)
+
+
+def _config(settings: PipelineSettings) -> Config:
+    given = {name: value.get_secret_value() for name, value in settings.kafka_client.items()}
+    faults = [
+        f"{variable('kafka_client')}: {name} is set by fuse-sync itself; remove it."
+        for name in sorted(_RESERVED & {*given})
+    ]
+    if faults:
+        raise ConfigurationError(faults)
+    return {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": "fuse-sync", **given}
+
+
+def kafka_error(exception: KafkaException) -> KafkaError:
+    """Get the error that a KafkaException carries; its constructor's types say it might be a text."""
+    error = exception.args[0]
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))  # noqa: SLF001 - public constant

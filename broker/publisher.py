@@ -1,0 +1,178 @@
+"""The publisher: records in, acknowledgements out."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from broker.client import kafka_error, producer
+from schemas.errors import NotAcknowledged, QueueFull, UnpublishableRecord
+from schemas.record import Record
+from schemas.settings import PipelineSettings
+from schemas.telemetry import LogEvent
+
+_BUSY_SECONDS = 0.001
+"""How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
+in the event loop needs no thread and so no hop between threads."""
+_IDLE_SECONDS = 0.2
+_BY_KEY = -1
+"""librdkafka's RD_KAFKA_PARTITION_UA: the partitioner chooses."""
+
+_NEVER = frozenset(
+    {
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_RECORD,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError._FATAL,  # noqa: SLF001 - confluent-kafka's public name for librdkafka's local error
+    }
+)
+"""Errors that no later attempt can mend."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where an acknowledged record lies."""
+
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much a publisher may hold unacknowledged, and for how long.
+
+    `deadline_seconds` bounds how long Kafka may take for one record; 0 waits for ever. `stop_seconds` bounds how long
+    closing the publisher waits for what is unacknowledged before it gives that up.
+    """
+
+    messages: int
+    bytes: int
+    deadline_seconds: float
+    stop_seconds: float
+
+
+class Publisher:
+    """Publish records durably: idempotent, `acks=all`, with a bounded queue.
+
+    `failure` is done when the producer cannot go on at all; the process has to end then. Use as an async context
+    manager.
+    """
+
+    def __init__(self, settings: PipelineSettings, bounds: Bounds) -> None:
+        self._config = {
+            "queue.buffering.max.messages": bounds.messages,
+            "queue.buffering.max.kbytes": max(1, bounds.bytes // 1024),
+            "message.timeout.ms": int(bounds.deadline_seconds * 1000),
+            "linger.ms": 2,
+            "error_cb": self._troubled,
+        }
+        self._settings = settings
+        self._stop_seconds = bounds.stop_seconds
+        self._log = structlog.get_logger()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self.failure: asyncio.Future[UnpublishableRecord] = self._loop.create_future()
+        self._producer: Producer = producer(self._settings, self._config)
+        self._visit = self._loop.call_later(_IDLE_SECONDS, self._fetch_reports)
+        self._visit_is_near = False
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._drained()
+        self._visit.cancel()
+        self._producer.purge()
+        self._producer.poll(0)
+
+    @property
+    def waiting(self) -> int:
+        """Count the records that are not acknowledged yet."""
+        return len(self._producer)
+
+    def publish(self, topic: str, record: Record, *, partition: int = _BY_KEY) -> asyncio.Future[Position]:
+        """Queue a record; the future gives its position once Kafka has acknowledged it.
+
+        Raises QueueFull, or UnpublishableRecord for what Kafka will never take; the future raises NotAcknowledged or
+        UnpublishableRecord.
+        """
+        acknowledged: asyncio.Future[Position] = self._loop.create_future()
+        try:
+            self._producer.produce(
+                topic,
+                record.value,
+                record.key,
+                partition,
+                on_delivery=partial(_report, acknowledged),
+                headers=list(record.headers),
+            )
+        except BufferError:
+            raise QueueFull("the publisher's queue is full: Kafka takes less than is sent") from None
+        except KafkaException as error:
+            raise _failure(kafka_error(error)) from None
+        if not self._visit_is_near:
+            self._visit.cancel()
+            self._schedule_visit()
+        return acknowledged
+
+    async def faults(self, topic: str, within: float) -> tuple[str, ...]:
+        """List what stands in the way of publishing to `topic`; the brokers have `within` seconds to answer."""
+        if self.failure.done():
+            return (str(self.failure.result()),)
+        try:
+            metadata = await asyncio.to_thread(self._producer.list_topics, topic, within)
+        except KafkaException as error:
+            return (f"no broker answers: {kafka_error(error).str()}",)
+        found = metadata.topics[topic]
+        if found.error is not None:
+            return (f"topic {topic}: {found.error.str()}",)
+        leaderless = sorted(number for number, partition in found.partitions.items() if partition.leader < 0)
+        return tuple(f"topic {topic}: partition {number} has no leader" for number in leaderless)
+
+    def _schedule_visit(self) -> None:
+        self._visit_is_near = self.waiting > 0
+        self._visit = self._loop.call_later(
+            _BUSY_SECONDS if self._visit_is_near else _IDLE_SECONDS, self._fetch_reports
+        )
+
+    def _fetch_reports(self) -> None:
+        self._producer.poll(0)
+        self._schedule_visit()
+
+    async def _drained(self) -> None:
+        deadline = self._loop.time() + self._stop_seconds
+        while self.waiting and self._loop.time() < deadline:  # noqa: ASYNC110 - librdkafka has no event for it
+            await asyncio.sleep(_BUSY_SECONDS)
+
+    def _troubled(self, error: KafkaError) -> None:
+        self._log.warning(LogEvent.BROKER_TROUBLED, client="publisher", code=error.name(), error=error.str())
+        if error.fatal() and not self.failure.done():
+            self.failure.set_result(
+                UnpublishableRecord(f"the producer cannot go on: {error.str()}; restart the process")
+            )
+
+
+def _report(acknowledged: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
+    if acknowledged.done():  # whoever asked has gone away
+        return
+    if error is not None:
+        acknowledged.set_exception(_failure(error))
+        return
+    partition, offset = message.partition(), message.offset()
+    if partition is None or offset is None:
+        acknowledged.set_exception(NotAcknowledged("Kafka acknowledged a record without saying where it lies"))
+        return
+    acknowledged.set_result(Position(partition=partition, offset=offset))
+
+
+def _failure(error: KafkaError) -> NotAcknowledged | UnpublishableRecord:
+    if error.code() in _NEVER or error.fatal():
+        return UnpublishableRecord(f"Kafka refuses the record: {error.str()}")
+    return NotAcknowledged(f"Kafka did not acknowledge the record: {error.str()}")

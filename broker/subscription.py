@@ -1,0 +1,314 @@
+"""The subscription: one thread owns the Kafka consumer, batches and commands cross over to the event loop.
+
+confluent-kafka serialises the calls of one Consumer: while one thread sits in `poll`, any other thread's `commit` or
+`pause` starves. So a single thread makes all of them, and everybody else sends it commands.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import structlog
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from broker.client import consumer, kafka_error
+from broker.history import History, starting_offset
+from schemas.errors import FuseSyncError
+from schemas.record import ReceivedRecord
+from schemas.settings import ConsumerSettings
+from schemas.telemetry import LogEvent
+from schemas.topics import consumer_group_id
+
+_BATCH = 500
+_BATCHES_AHEAD = 2
+"""Batches handed over that the event loop has not taken yet; beyond it the thread waits."""
+_POLL_SECONDS = 0.05
+"""How long a command may wait while nothing arrives."""
+_REQUEST_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A partition given to this member.
+
+    `tenure` numbers the assignments of this process: commands name it, and those of a past tenure are dropped.
+    `start` is the offset reading starts from: the committed frontier, or the earliest record there is.
+    `metadata` is the text committed with the frontier, empty if there is none.
+    """
+
+    partition: int
+    tenure: int
+    start: int
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitRequest:
+    """Commit `offset` (the lowest not settled) for a partition, under the tenure that settled it."""
+
+    partition: int
+    tenure: int
+    offset: int
+    metadata: str
+
+
+class CommitRefused(FuseSyncError):
+    """The commit was not taken: a rebalance is under way, the partition is gone, or no broker answered."""
+
+
+class Member(Protocol):
+    """Who is told about the subscription; every method is called in the event loop."""
+
+    def assigned(self, assignments: Sequence[Assignment]) -> None:
+        """Take partitions over. They are paused until `Subscription.resume`."""
+
+    def received(self, records: Sequence[ReceivedRecord]) -> None:
+        """Take records of partitions held; each partition's records come in offset order."""
+
+    async def released(self, partitions: Sequence[int]) -> Sequence[CommitRequest]:
+        """Let partitions go, in bounded time; what is returned is committed before the group goes on."""
+
+    def lost(self, partitions: Sequence[int]) -> None:
+        """Forget partitions that somebody else may own already; nothing can be committed for them."""
+
+
+class Subscription:
+    """Read a topic as a member of a group. Use as an async context manager.
+
+    `failure` is done when the thread cannot go on; the process has to end then.
+    """
+
+    def __init__(self, settings: ConsumerSettings, member: Member) -> None:
+        self._settings = settings
+        self._member = member
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._tenures: dict[int, int] = {}
+        self._tenures_begun = 0
+        self._stopping = False
+        self._batches_ahead = threading.BoundedSemaphore(_BATCHES_AHEAD)
+        self._log = structlog.get_logger()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self.failure: asyncio.Future[BaseException] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._own_consumer, name="subscription", daemon=True)
+        self._thread.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping = True
+        await asyncio.to_thread(self._thread.join)
+
+    def commit(self, requests: Sequence[CommitRequest]) -> asyncio.Future[None]:
+        """Commit frontiers; requests of a past tenure are dropped. The future raises CommitRefused."""
+        answered: asyncio.Future[None] = self._loop.create_future()
+        self._commands.put(lambda: self._commit(requests, answered))
+        return answered
+
+    def pause(self, partition: int, tenure: int) -> None:
+        """Stop reading a partition."""
+        self._commands.put(lambda: self._if_held(partition, tenure, self._consumer.pause))
+
+    def resume(self, partition: int, tenure: int) -> None:
+        """Read a partition, from the start or from where it was paused."""
+        self._commands.put(lambda: self._if_held(partition, tenure, self._consumer.resume))
+
+    # What follows runs in the owning thread.
+
+    def _own_consumer(self) -> None:
+        try:
+            self._consumer: Consumer = consumer(self._settings, self._config())
+            self._consumer.subscribe(
+                [self._settings.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
+            while not self._stopping:
+                self._run_commands()
+                self._hand_over(self._read())
+            self._run_commands()
+            self._consumer.close()
+        except BaseException as error:  # noqa: BLE001 - the thread's edge: whatever ends it ends the process
+            self._loop.call_soon_threadsafe(self._failed, error)
+
+    def _config(self) -> Mapping[str, object]:
+        return {
+            "group.id": consumer_group_id(self._settings.topic, self._settings.group),
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": int(self._settings.session_timeout_seconds * 1000),
+            "heartbeat.interval.ms": int(self._settings.session_timeout_seconds * 1000 / 5),
+            "error_cb": self._troubled,
+        }
+
+    def _run_commands(self) -> None:
+        while True:
+            try:
+                command = self._commands.get_nowait()
+            except queue.Empty:
+                return
+            command()
+
+    def _read(self) -> list[Message]:
+        """Wait for one record and take what else is there: `consume` alone would wait to fill its batch."""
+        first = self._consumer.poll(_POLL_SECONDS)
+        if first is None:
+            return []
+        return [first, *self._consumer.consume(_BATCH - 1, 0)]
+
+    def _hand_over(self, messages: Sequence[Message]) -> None:
+        records = [_received(message) for message in messages if self._is_record(message)]
+        if not records:
+            return
+        while not self._batches_ahead.acquire(timeout=_POLL_SECONDS):
+            if self._stopping:
+                return
+        self._loop.call_soon_threadsafe(self._deliver, records)
+
+    def _deliver(self, records: Sequence[ReceivedRecord]) -> None:
+        """Run in the event loop: pass a batch on and let the thread read the next."""
+        self._batches_ahead.release()
+        self._member.received(records)
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - public name of a local error
+            self._restart_where_history_begins(message)
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            self._troubled(error)
+        return False
+
+    def _restart_where_history_begins(self, message: Message) -> None:
+        """Go on from the earliest record when the next one has expired before it was read."""
+        missed = TopicPartition(self._settings.topic, message.partition() or 0, message.offset() or 0)
+        self._consumer.seek(TopicPartition(missed.topic, missed.partition, self._start(missed)))
+
+    def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        places = _patiently(self._consumer.committed, partitions, _REQUEST_SECONDS) if partitions else []
+        assignments = [self._begin_tenure(place) for place in places]
+        self._consumer.incremental_assign(
+            [TopicPartition(self._settings.topic, given.partition, given.start) for given in assignments]
+        )
+        self._consumer.pause([TopicPartition(self._settings.topic, given.partition) for given in assignments])
+        self._loop.call_soon_threadsafe(self._member.assigned, assignments)
+
+    def _begin_tenure(self, committed: TopicPartition) -> Assignment:
+        self._tenures_begun += 1
+        self._tenures[committed.partition] = self._tenures_begun
+        return Assignment(
+            partition=committed.partition,
+            tenure=self._tenures_begun,
+            start=self._start(committed),
+            metadata=committed.metadata or "",
+        )
+
+    def _start(self, committed: TopicPartition) -> int:
+        """Find where to read from, and report what the group will never see because it has expired."""
+        low, high = _patiently(self._consumer.get_watermark_offsets, committed, _REQUEST_SECONDS)
+        wanted = None if committed.offset in (OFFSET_INVALID, OFFSET_BEGINNING) else committed.offset
+        start, gone = starting_offset(wanted, History(low=low, high=high))
+        if gone:
+            self._log.error(
+                LogEvent.HISTORY_EXPIRED, partition=committed.partition, first_gone=gone.start, last_gone=gone.stop - 1
+            )
+        return start
+
+    def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [partition.partition for partition in partitions]
+        released = asyncio.run_coroutine_threadsafe(self._release(numbers), self._loop)
+        self._commit_last(released.result())
+        for number in numbers:
+            self._tenures.pop(number, None)
+
+    async def _release(self, numbers: Sequence[int]) -> Sequence[CommitRequest]:
+        return await self._member.released(numbers)
+
+    def _on_lost(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = [partition.partition for partition in partitions]
+        for number in numbers:
+            self._tenures.pop(number, None)
+        self._loop.call_soon_threadsafe(self._member.lost, numbers)
+
+    def _commit_last(self, requests: Sequence[CommitRequest]) -> None:
+        """Commit while letting go: the callback may not return before the answer is there."""
+        if not requests:
+            return
+        try:
+            self._consumer.commit(offsets=self._places(requests), asynchronous=False)
+        except KafkaException as error:
+            self._log.warning(LogEvent.COMMIT_FAILED, error=kafka_error(error).str(), partitions=len(requests))
+
+    def _commit(self, requests: Sequence[CommitRequest], answered: asyncio.Future[None]) -> None:
+        held = [request for request in requests if self._tenures.get(request.partition) == request.tenure]
+        refusal: CommitRefused | None = None
+        if held:
+            try:
+                self._consumer.commit(offsets=self._places(held), asynchronous=False)
+            except KafkaException as error:
+                refusal = CommitRefused(kafka_error(error).str())
+        self._loop.call_soon_threadsafe(_answer, answered, refusal)
+
+    def _places(self, requests: Sequence[CommitRequest]) -> list[TopicPartition]:
+        return [
+            TopicPartition(self._settings.topic, request.partition, request.offset, request.metadata)
+            for request in requests
+        ]
+
+    def _if_held(self, partition: int, tenure: int, act: Callable[[list[TopicPartition]], None]) -> None:
+        if self._tenures.get(partition) == tenure:
+            act([TopicPartition(self._settings.topic, partition)])
+
+    def _troubled(self, error: KafkaError) -> None:
+        self._log.warning(LogEvent.BROKER_TROUBLED, client="subscription", code=error.name(), error=error.str())
+
+    def _failed(self, error: BaseException) -> None:
+        if not self.failure.done():
+            self.failure.set_result(error)
+
+
+_patiently = Retrying(
+    retry=retry_if_exception_type(KafkaException), stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True
+)
+"""A member is of no use without these answers, and a broker that restarts is back within a minute."""
+
+
+def _answer(answered: asyncio.Future[None], refusal: CommitRefused | None) -> None:
+    if answered.done():  # whoever asked has gone away
+        return
+    if refusal is None:
+        answered.set_result(None)
+    else:
+        answered.set_exception(refusal)
+
+
+def _received(message: Message) -> ReceivedRecord:
+    _, milliseconds = message.timestamp()
+    return ReceivedRecord(
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp=milliseconds / 1000,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=message.headers() or (),
+    )
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

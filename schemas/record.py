@@ -1,0 +1,190 @@
+"""The record: an event on Kafka, in the CloudEvents 1.0 binary binding, both ways.
+
+Attribute values come from outside and may hold any text, so they are percent-encoded as CloudEvents asks of header
+values (HTTP binding 1.0.2, section 3.1.3.2): what is not printable ASCII, the space, `"` and `%`. The encoding is
+injective and never fails, lone surrogates included.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import quote, unquote_to_bytes
+
+from schemas.errors import UnreadableRecord
+from schemas.event import Environment, Event
+
+UNTYPED = "fuse.untyped"
+"""`ce_type` must not be empty (CloudEvents 1.0, section 3.1); this stands for a body that names no type."""
+
+_SPEC_VERSION = b"1.0"
+_CONTENT_TYPE = b"application/json"
+_PLAIN = re.compile(r"[!#$&-~]*")
+_SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_GENERATION = re.compile(r"[1-9][0-9]{0,8}")
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is produced: key, value and headers, all bytes."""
+
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedRecord:
+    """What was consumed, with its coordinates. `timestamp` is the log-append time in seconds since the epoch."""
+
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def size(self) -> int:
+        """Count the bytes of key, value and header values: what it costs to hold this record in memory."""
+        return len(self.key or b"") + len(self.value or b"") + sum(len(value or b"") for _, value in self.headers)
+
+
+def encode_attribute(text: str) -> bytes:
+    """Percent-encode `text` so that it can stand in a header or a key."""
+    if _PLAIN.fullmatch(text):
+        return text.encode("ascii")
+    return quote(text.encode("utf-8", "surrogatepass"), safe=_SAFE).encode("ascii")
+
+
+def decode_attribute(name: str, value: bytes) -> str:
+    """Undo `encode_attribute`. Raises UnreadableRecord("bad-attribute")."""
+    try:
+        if b"%" not in value:
+            return value.decode("ascii")
+        return unquote_to_bytes(value).decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise UnreadableRecord("bad-attribute", f"header {name} is not percent-encoded UTF-8") from None
+
+
+def record_key(tenant: str, connection: str) -> bytes:
+    """Name the lane: `tenant/connection`. A tenant's name holds no slash, so no two pairs share a key."""
+    return f"{tenant}/".encode() + encode_attribute(connection)
+
+
+def to_record(event: Event) -> Record:
+    """Write an event as a record. Never fails: what is verified is always published."""
+    headers = [
+        ("ce_specversion", _SPEC_VERSION),
+        ("ce_id", event.id.encode()),
+        ("ce_source", f"/tenants/{event.tenant}/{event.environment}".encode()),
+        ("ce_type", encode_attribute(event.type or UNTYPED)),
+        ("ce_time", _format_time(event.received_at)),
+        ("content-type", _CONTENT_TYPE),
+        ("ce_tenant", event.tenant.encode()),
+        ("ce_environment", event.environment.encode()),
+        ("ce_fuseverification", encode_attribute(event.verification)),
+    ]
+    if event.connection:
+        headers.append(("ce_subject", encode_attribute(event.connection)))
+    if event.aggregator:
+        headers.append(("ce_aggregator", encode_attribute(event.aggregator)))
+    if event.traceparent is not None:
+        headers.append(("traceparent", encode_attribute(event.traceparent)))
+    if event.generation:
+        headers.append(("ce_generation", str(event.generation).encode()))
+    return Record(key=record_key(event.tenant, event.connection), value=event.body, headers=tuple(headers))
+
+
+def from_record(record: ReceivedRecord) -> Event:
+    """Read an event from a record.
+
+    Raises UnreadableRecord with one of the reasons `no-body`, `repeated-header`, `not-cloudevents`,
+    `unknown-version`, `missing-attribute`, `bad-attribute`, `bad-environment`, `bad-time`, `bad-generation`,
+    `source-mismatch` and `key-mismatch`.
+    """
+    if record.value is None:
+        raise UnreadableRecord("no-body", "the record has no value")
+    headers = _unique_headers(record.headers)
+    _check_version(headers)
+    text = _AttributeReader(headers)
+    named_type = text.required("ce_type")
+    event = Event(
+        id=text.required("ce_id"),
+        tenant=text.required("ce_tenant"),
+        environment=_environment(text.required("ce_environment")),
+        type="" if named_type == UNTYPED else named_type,
+        connection=text.optional("ce_subject") or "",
+        aggregator=text.optional("ce_aggregator") or "",
+        received_at=_time(text.required("ce_time")),
+        verification=text.required("ce_fuseverification"),
+        body=record.value,
+        generation=_generation(text.optional("ce_generation")),
+        traceparent=text.optional("traceparent"),
+    )
+    if text.required("ce_source") != f"/tenants/{event.tenant}/{event.environment}":
+        raise UnreadableRecord("source-mismatch", "ce_source names another tenant or environment than its own headers")
+    if record.key != record_key(event.tenant, event.connection):
+        raise UnreadableRecord("key-mismatch", "the key is not ce_tenant/ce_subject, so its lane would be wrong")
+    return event
+
+
+class _AttributeReader:
+    def __init__(self, headers: dict[str, bytes | None]) -> None:
+        self._headers = headers
+
+    def optional(self, name: str) -> str | None:
+        value = self._headers.get(name)
+        return None if value is None else decode_attribute(name, value)
+
+    def required(self, name: str) -> str:
+        value = self._headers.get(name)
+        if not value:
+            raise UnreadableRecord("missing-attribute", f"header {name} is missing or empty")
+        return decode_attribute(name, value)
+
+
+def _unique_headers(headers: Headers) -> dict[str, bytes | None]:
+    unique = dict(headers)
+    if len(unique) != len(headers):
+        raise UnreadableRecord("repeated-header", "a header stands twice, so what the record says is ambiguous")
+    return unique
+
+
+def _check_version(headers: dict[str, bytes | None]) -> None:
+    version = headers.get("ce_specversion")
+    if version is None:
+        raise UnreadableRecord("not-cloudevents", "header ce_specversion is missing: not a CloudEvents binary record")
+    if version != _SPEC_VERSION:
+        raise UnreadableRecord("unknown-version", "ce_specversion is not 1.0")
+
+
+def _environment(text: str) -> Environment:
+    try:
+        return Environment(text)
+    except ValueError:
+        raise UnreadableRecord("bad-environment", "ce_environment is neither sandbox nor production") from None
+
+
+def _format_time(time: datetime) -> bytes:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UnreadableRecord("bad-time", "ce_time is not an RFC 3339 time") from None
+    if time.tzinfo is None:
+        raise UnreadableRecord("bad-time", "ce_time has no time zone")
+    return time
+
+
+def _generation(text: str | None) -> int:
+    if text is None:
+        return 0
+    if not _GENERATION.fullmatch(text):
+        raise UnreadableRecord("bad-generation", "ce_generation is not a positive decimal number")
+    return int(text)
