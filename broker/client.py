@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import ConfigurationError
+from schemas.record import ReceivedRecord
 from schemas.settings import PipelineSettings, variable
 from schemas.topics import max_record_bytes
 
@@ -66,9 +67,9 @@ def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
     return Consumer(config, logger=_log)
 
 
-def admin(settings: PipelineSettings) -> AdminClient:
+def admin(settings: PipelineSettings, own: Mapping[str, object]) -> AdminClient:
     """Open an admin client."""
-    return AdminClient(_config(settings), logger=_log)
+    return AdminClient(_config(settings) | {**own}, logger=_log)
 
 
 def _config(settings: PipelineSettings) -> Config:
@@ -86,3 +87,28 @@ def kafka_error(exception: KafkaException) -> KafkaError:
     """Get the error that a KafkaException carries; its constructor's types say it might be a text."""
     error = exception.args[0]
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))  # noqa: SLF001 - public constant
+
+
+def read_batch(client: Consumer, most: int, wait_seconds: float) -> list[Message]:
+    """Wait for one record and take what else is there: `consume` alone would wait to fill its batch."""
+    first = client.poll(wait_seconds)
+    if first is None:
+        return []
+    return [first, *client.consume(most - 1, 0)]
+
+
+def received(message: Message) -> ReceivedRecord:
+    """Copy a message into a record of ours."""
+    _, milliseconds = message.timestamp()
+    return ReceivedRecord(
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        timestamp=milliseconds / 1000,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=message.headers() or (),
+    )
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

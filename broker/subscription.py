@@ -22,10 +22,9 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from broker.client import consumer, kafka_error
+from broker.client import consumer, kafka_error, read_batch, received
 from broker.history import History, starting_offset
 from schemas.errors import FuseSyncError
 from schemas.record import ReceivedRecord
@@ -115,9 +114,12 @@ class Subscription:
         self._stopping = True
         await asyncio.to_thread(self._thread.join)
 
-    def commit(self, requests: Sequence[CommitRequest]) -> asyncio.Future[None]:
-        """Commit frontiers; requests of a past tenure are dropped. The future raises CommitRefused."""
-        answered: asyncio.Future[None] = self._loop.create_future()
+    def commit(self, requests: Sequence[CommitRequest]) -> asyncio.Future[frozenset[int]]:
+        """Commit frontiers; the future gives the tenures whose commit was taken, or raises CommitRefused.
+
+        Requests of a past tenure are dropped, and so are missing from what the future gives.
+        """
+        answered: asyncio.Future[frozenset[int]] = self._loop.create_future()
         self._commands.put(lambda: self._commit(requests, answered))
         return answered
 
@@ -139,7 +141,7 @@ class Subscription:
             )
             while not self._stopping:
                 self._run_commands()
-                self._hand_over(self._read())
+                self._hand_over(self._read_held())
             self._run_commands()
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - the thread's edge: whatever ends it ends the process
@@ -162,15 +164,18 @@ class Subscription:
                 return
             command()
 
-    def _read(self) -> list[Message]:
-        """Wait for one record and take what else is there: `consume` alone would wait to fill its batch."""
-        first = self._consumer.poll(_POLL_SECONDS)
-        if first is None:
-            return []
-        return [first, *self._consumer.consume(_BATCH - 1, 0)]
+    def _read_held(self) -> list[Message]:
+        """Read, and drop what a rebalance in the midst of the reading took away: its next owner reads it again."""
+        before = dict(self._tenures)
+        messages = read_batch(self._consumer, _BATCH, _POLL_SECONDS)
+        if before == self._tenures:
+            return messages
+        kept = before.items() & self._tenures.items()
+        partitions = {partition for partition, _ in kept}
+        return [message for message in messages if message.partition() in partitions]
 
     def _hand_over(self, messages: Sequence[Message]) -> None:
-        records = [_received(message) for message in messages if self._is_record(message)]
+        records = [received(message) for message in messages if self._is_record(message)]
         if not records:
             return
         while not self._batches_ahead.acquire(timeout=_POLL_SECONDS):
@@ -251,19 +256,24 @@ class Subscription:
         if not requests:
             return
         try:
-            self._consumer.commit(offsets=self._places(requests), asynchronous=False)
+            self._commit_now(requests)
         except KafkaException as error:
             self._log.warning(LogEvent.COMMIT_FAILED, error=kafka_error(error).str(), partitions=len(requests))
 
-    def _commit(self, requests: Sequence[CommitRequest], answered: asyncio.Future[None]) -> None:
+    def _commit(self, requests: Sequence[CommitRequest], answered: asyncio.Future[frozenset[int]]) -> None:
         held = [request for request in requests if self._tenures.get(request.partition) == request.tenure]
-        refusal: CommitRefused | None = None
-        if held:
-            try:
-                self._consumer.commit(offsets=self._places(held), asynchronous=False)
-            except KafkaException as error:
-                refusal = CommitRefused(kafka_error(error).str())
-        self._loop.call_soon_threadsafe(_answer, answered, refusal)
+        try:
+            taken = self._commit_now(held) if held else frozenset[int]()
+        except KafkaException as error:
+            refusal = CommitRefused(kafka_error(error).str())
+            self._loop.call_soon_threadsafe(_refuse, answered, refusal)
+        else:
+            self._loop.call_soon_threadsafe(_answer, answered, taken)
+
+    def _commit_now(self, requests: Sequence[CommitRequest]) -> frozenset[int]:
+        places = self._consumer.commit(offsets=self._places(requests), asynchronous=False)
+        refused = {place.partition for place in places or () if place.error is not None}
+        return frozenset(request.tenure for request in requests if request.partition not in refused)
 
     def _places(self, requests: Sequence[CommitRequest]) -> list[TopicPartition]:
         return [
@@ -289,26 +299,11 @@ _patiently = Retrying(
 """A member is of no use without these answers, and a broker that restarts is back within a minute."""
 
 
-def _answer(answered: asyncio.Future[None], refusal: CommitRefused | None) -> None:
-    if answered.done():  # whoever asked has gone away
-        return
-    if refusal is None:
-        answered.set_result(None)
-    else:
+def _answer(answered: asyncio.Future[frozenset[int]], taken: frozenset[int]) -> None:
+    if not answered.done():  # else whoever asked has gone away
+        answered.set_result(taken)
+
+
+def _refuse(answered: asyncio.Future[frozenset[int]], refusal: CommitRefused) -> None:
+    if not answered.done():
         answered.set_exception(refusal)
-
-
-def _received(message: Message) -> ReceivedRecord:
-    _, milliseconds = message.timestamp()
-    return ReceivedRecord(
-        partition=message.partition() or 0,
-        offset=message.offset() or 0,
-        timestamp=milliseconds / 1000,
-        key=_bytes(message.key()),
-        value=_bytes(message.value()),
-        headers=message.headers() or (),
-    )
-
-
-def _bytes(value: bytes | str | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value

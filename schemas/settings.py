@@ -21,6 +21,8 @@ from schemas.errors import ConfigurationError
 from schemas.topics import is_legal_name
 
 PREFIX = "FUSE_SYNC_"
+ENVIRON: Mapping[str, str] = os.environ
+"""The process's environment, for what refers to its variables by name: secrets of the tenants file."""
 DOTENV = Path(".env")
 
 
@@ -189,9 +191,14 @@ class ConsumerSettings(PipelineSettings):
     drain_seconds: float = _setting(
         20.0, "seconds", "How long letting go of a partition, or a stop, waits for calls in flight.", gt=0, le=240
     )
-    consumer_host: str = _setting("127.0.0.1", "address", "Address of the member's health endpoints.")
-    consumer_port: int | None = _setting(
-        None, "port", "Port of the member's health endpoints; empty: none; 0: a free one.", ge=0, le=65_535
+    max_frontier_distance: int = _setting(
+        100_000,
+        "offsets",
+        "How far reading may run ahead of a partition's oldest unsettled event before the partition is paused.",
+        ge=1_000,
+    )
+    max_unacknowledged_outcomes: int = _setting(
+        50_000, "records", "Outcomes not yet acknowledged by Kafka that this member may hold.", ge=1_000
     )
 
 
@@ -245,7 +252,7 @@ def _known_variables() -> set[str]:
 
 def _unknown_variables() -> Iterator[str]:
     known = _known_variables()
-    given = {*os.environ, *(dotenv_values(DOTENV) if DOTENV.is_file() else ())}
+    given = {*ENVIRON, *(dotenv_values(DOTENV) if DOTENV.is_file() else ())}
     for name in sorted(name for name in given if name.startswith(PREFIX) and name not in known):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "remove it, or see docs/settings.md for what there is."

@@ -1,0 +1,77 @@
+"""The log reader: read a stretch of one partition, outside any group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from broker.client import consumer, kafka_error, read_batch, received
+from broker.history import History
+from schemas.errors import Retryable
+from schemas.record import ReceivedRecord
+from schemas.settings import PipelineSettings
+
+_BATCH = 2_000
+_WAIT_SECONDS = 0.1
+_REQUEST_SECONDS = 10.0
+_STALLED_SECONDS = 30.0
+
+
+class LogReader:
+    """Read stretches of logs, one at a time. Use as an async context manager."""
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        self._settings = settings
+        self._turn = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        # A consumer needs a group's name even if it never joins one.
+        self._consumer: Consumer = consumer(self._settings, {"group.id": "fuse-sync-log-reader"})
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._consumer.close)
+
+    async def history(self, topic: str, partition: int) -> History:
+        """Ask which records of a partition exist. Raises Retryable if no broker answers in time."""
+        place = TopicPartition(topic, partition)
+        try:
+            answer = await asyncio.to_thread(self._consumer.get_watermark_offsets, place, _REQUEST_SECONDS)
+        except KafkaException as error:
+            raise Retryable(f"{topic}[{partition}]: {kafka_error(error).str()}") from None
+        if answer is None:
+            raise Retryable(f"{topic}[{partition}]: no broker answered within {_REQUEST_SECONDS} s")
+        low, high = answer
+        return History(low=low, high=high)
+
+    async def read(self, topic: str, partition: int, stretch: range) -> AsyncIterator[Sequence[ReceivedRecord]]:
+        """Give the records at the offsets of `stretch`, in batches and in order.
+
+        Raises Retryable if reading fails, or stalls for half a minute.
+        """
+        async with self._turn:
+            place = TopicPartition(topic, partition, stretch.start)
+            self._consumer.assign([place])
+            try:
+                position = stretch.start
+                while position < stretch.stop:
+                    records = await self._batch(topic, partition)
+                    position = records[-1].offset + 1
+                    yield [record for record in records if record.offset < stretch.stop]
+            finally:
+                self._consumer.unassign()
+
+    async def _batch(self, topic: str, partition: int) -> Sequence[ReceivedRecord]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _STALLED_SECONDS
+        while loop.time() < deadline:
+            messages = await asyncio.to_thread(read_batch, self._consumer, _BATCH, _WAIT_SECONDS)
+            for error in filter(None, (message.error() for message in messages)):
+                raise Retryable(f"{topic}[{partition}]: {error.str()}")
+            if messages:
+                return [received(message) for message in messages]
+        raise Retryable(f"{topic}[{partition}]: nothing could be read for {_STALLED_SECONDS} s")

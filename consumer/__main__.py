@@ -1,0 +1,47 @@
+"""`python -m consumer`: the commands of the consumer."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import structlog
+
+from broker.topics import ensure_topics
+from consumer.run import run
+from schemas.errors import ConfigurationError
+from schemas.settings import ENVIRON, ConsumerSettings, load
+from schemas.telemetry import configure_logging
+from schemas.tenants import load_tenants
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command that `arguments` name; give the exit status: 2 for a faulty configuration."""
+    options = _parser().parse_args(arguments)
+    overrides = {"group": options.group} if options.group else {}
+    try:
+        return asyncio.run(_run(load(ConsumerSettings, **overrides)))
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+async def _run(settings: ConsumerSettings) -> int:
+    configure_logging(settings.log_level, settings.log_format)
+    structlog.contextvars.bind_contextvars(group=settings.group, pid=os.getpid())
+    tenants = load_tenants(settings.tenants_file, ENVIRON)
+    await ensure_topics(settings)
+    return await run(settings, tenants)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    command = commands.add_parser("run", help="run one member of a group until SIGTERM")
+    command.add_argument("--group", help="the group to join; above FUSE_SYNC_GROUP (default: sync)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

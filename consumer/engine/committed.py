@@ -1,0 +1,53 @@
+"""What is committed beside the frontier: how the next owner finds its way back."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.errors import UnreadableRecord
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The committed state of a partition.
+
+    `frontier` is the lowest offset not settled; `epoch` the number of the takeover that committed it, 0 if unknown;
+    `outcomes_from` the position from which the outcomes of events at or above the frontier are found, None if
+    unknown.
+    """
+
+    frontier: int
+    epoch: int
+    outcomes_from: int | None
+
+    def metadata(self) -> str:
+        """Write what Kafka keeps beside the offset."""
+        return _Metadata(epoch=self.epoch, x=self.outcomes_from).model_dump_json(exclude_none=True)
+
+
+class _Metadata(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int = VERSION
+    epoch: int = Field(ge=0)
+    x: int | None = Field(default=None, ge=0)
+
+
+def read_committed(frontier: int, metadata: str) -> Committed:
+    """Read the committed state.
+
+    No metadata, or none of ours, means that nothing is known but the frontier: the very first start, an expired
+    group, or an operator's offset reset. Raises UnreadableRecord("unknown-version") for metadata of a later version:
+    this release must not take over what a newer one has written.
+    """
+    try:
+        known = _Metadata.model_validate_json(metadata)
+    except ValidationError:
+        return Committed(frontier=frontier, epoch=0, outcomes_from=None)
+    if known.v > VERSION:
+        raise UnreadableRecord(
+            "unknown-version", f"the commit's metadata has version {known.v}; this release knows {VERSION}: upgrade it"
+        )
+    return Committed(frontier=frontier, epoch=known.epoch, outcomes_from=known.x)

@@ -1,0 +1,26 @@
+"""The handler: what a group does with an event."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from schemas.event import Event
+from schemas.outcome import HandlerResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a handler knows beside the event.
+
+    `idempotency_key` is the same over retries, rebalances and restarts; `attempt` counts from 1 within this member.
+    """
+
+    idempotency_key: str
+    attempt: int
+
+
+Handler = Callable[[Event, Context], Awaitable[HandlerResult]]
+"""Do what the event asks for.
+
+Return Applied or Ignored; raise Retryable (with `retry_after` in seconds if the other side named one) or Permanent.
+Any other exception counts as Retryable.
+"""

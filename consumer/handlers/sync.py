@@ -1,0 +1,83 @@
+"""The handler `sync`: calls Fuse's sync endpoint for every event that announces new data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from consumer.handler import Context
+from consumer.handlers.fuse_request import FuseRequest, sync_request
+from schemas.errors import Permanent, Retryable
+from schemas.event import Environment, Event
+from schemas.outcome import Applied, HandlerResult, Ignored
+from schemas.settings import ConsumerSettings
+from schemas.tenants import Account, Tenants
+from schemas.webhook import WebhookType
+
+_MOST_ANSWER_BYTES = 65_536
+"""An answer is read so far, to let its connection be used again; nothing in it is needed beyond that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """Apply `financial_connection.sync_data`; ignore every other type, since Fuse's sync is for that one."""
+
+    session: aiohttp.ClientSession
+    tenants: Tenants
+    base_urls: Mapping[Environment, str]
+
+    async def __call__(self, event: Event, _: Context) -> HandlerResult:
+        """Make the sync call. Raises Retryable for a failed call, Permanent for a tenant that is not configured."""
+        if event.type != WebhookType.SYNC_DATA:
+            return Ignored(reason="type_not_synced")
+        account = self._account(event)
+        return await self._call(sync_request(event, account, account.base_url or self.base_urls[event.environment]))
+
+    def _account(self, event: Event) -> Account:
+        tenant = self.tenants.get(event.tenant)
+        account = tenant.accounts.get(event.environment) if tenant else None
+        if account is None:
+            raise Permanent(f"tenant {event.tenant} has no {event.environment} account: add it to the tenants file")
+        return account
+
+    async def _call(self, request: FuseRequest) -> HandlerResult:
+        try:
+            async with self.session.post(
+                request.url, data=request.body, headers=request.headers, allow_redirects=False
+            ) as response:
+                await response.content.read(_MOST_ANSWER_BYTES)
+                return _judge(response.status, response.headers.get("Retry-After"))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Retryable(f"the call failed: {type(error).__name__}") from None
+
+
+def _judge(status: int, retry_after: str | None) -> HandlerResult:
+    if 200 <= status < 300:  # noqa: PLR2004 - the class of success (RFC 9110, section 15.3)
+        return Applied(status=status)
+    raise Retryable(f"Fuse answered {status}", retry_after=parse_retry_after(retry_after, datetime.now(UTC)))
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Read a Retry-After header (RFC 9110, section 10.2.3): seconds from `now`; None if it says nothing usable."""
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
+
+
+def open_session(settings: ConsumerSettings) -> aiohttp.ClientSession:
+    """Open the HTTP client: as many connections as calls may be in flight, no cookies, every call with a time-out."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=settings.max_in_flight, keepalive_timeout=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(
+            total=settings.call_timeout_seconds, sock_connect=settings.call_connect_timeout_seconds
+        ),
+    )

@@ -1,0 +1,94 @@
+"""`python -m consumer run`: one member of a group, until it is told to stop."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from broker.log_reader import LogReader
+from broker.publisher import Bounds, Publisher
+from broker.subscription import Subscription
+from consumer.calls import Calls
+from consumer.handlers.sync import Sync, open_session
+from consumer.member import GroupMember
+from consumer.retry import Backoff
+from consumer.taking_over import Clients
+from schemas.event import Environment
+from schemas.settings import ConsumerSettings
+from schemas.telemetry import LogEvent
+from schemas.tenants import Tenants
+from schemas.topics import group_topics
+
+
+async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
+    """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on."""
+    stop = _stop_signal()
+    async with open_member(settings, tenants) as (member, subscription, publisher):
+        commits = asyncio.create_task(member.commit_regularly())
+        endings = (stop, member.failure, subscription.failure, publisher.failure)
+        await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+        failures = [ending.result() for ending in endings[1:] if ending.done()]
+        for failure in failures:
+            structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
+        commits.cancel()
+    structlog.get_logger().info(LogEvent.MEMBER_STOPPED, unreadable=member.unreadable)
+    return 1 if failures else 0
+
+
+@asynccontextmanager
+async def open_member(
+    settings: ConsumerSettings, tenants: Tenants
+) -> AsyncIterator[tuple[GroupMember, Subscription, Publisher]]:
+    """Open all that a member needs, and close it in reverse: the partitions are let go first."""
+    bounds = Bounds(
+        messages=settings.max_unacknowledged_outcomes,
+        bytes=settings.max_held_bytes,
+        deadline_seconds=0.0,  # an outcome waits for Kafka for ever: until it is there, the frontier waits
+        stop_seconds=settings.drain_seconds,
+    )
+    async with open_session(settings) as session, Publisher(settings, bounds) as publisher, LogReader(settings) as logs:
+        urls = {
+            Environment.SANDBOX: settings.fuse_sandbox_url,
+            Environment.PRODUCTION: settings.fuse_production_url,
+        }
+        handler = Sync(session=session, tenants=tenants, base_urls=urls)
+        backoff = Backoff(initial=settings.retry_initial_seconds, most=settings.retry_max_seconds)
+        member = GroupMember(settings, _member_name(), Calls(handler=handler, backoff=backoff))
+        _end_on_unexpected(member)
+        subscription = Subscription(settings, member)
+        outcomes = group_topics(settings.topic, settings.group).outcomes
+        member.connect(Clients(subscription=subscription, publisher=publisher, logs=logs, outcomes=outcomes))
+        async with subscription:
+            structlog.get_logger().info(LogEvent.MEMBER_STARTED, group=settings.group, topic=settings.topic)
+            yield member, subscription, publisher
+
+
+def _member_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _stop_signal() -> asyncio.Future[None]:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def stopped() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped)
+    return stop
+
+
+def _end_on_unexpected(member: GroupMember) -> None:
+    """End the process when a callback fails: going on could leave events in memory that nobody handles."""
+
+    def unexpected(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        member.fail(error if isinstance(error, BaseException) else RuntimeError(str(context.get("message"))))
+
+    asyncio.get_running_loop().set_exception_handler(unexpected)
