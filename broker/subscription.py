@@ -8,6 +8,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -238,6 +239,9 @@ class Subscription:
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [partition.partition for partition in partitions]
         released = asyncio.run_coroutine_threadsafe(self._release(numbers), self._loop)
+        while not released.done():  # the partitions that stay still have to be committed meanwhile
+            self._run_commands()
+            wait([released], timeout=_POLL_SECONDS)
         self._commit_last(released.result())
         for number in numbers:
             self._tenures.pop(number, None)

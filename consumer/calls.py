@@ -22,11 +22,17 @@ class Calls:
     handler: Handler
     backoff: Backoff
 
-    async def until_done(self, event: Event, sleep: Callable[[float], Awaitable[None]]) -> Ending:
-        """Handle an event, again and again until it is done; `sleep` waits between attempts."""
+    async def until_done(
+        self, event: Event, sleep: Callable[[float], Awaitable[None]], leased: Callable[[], Awaitable[None]]
+    ) -> Ending:
+        """Handle an event, again and again until it is done.
+
+        `sleep` waits between attempts; `leased` waits, before each, until this member surely owns the partition.
+        """
         called = _now()
 
         async def attempt(number: int) -> HandlerResult:
+            await leased()
             return await self.handler(event, Context(idempotency_key=event.idempotency_key, attempt=number))
 
         def failed(number: int, error: BaseException, wait: float) -> None:

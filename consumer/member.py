@@ -18,6 +18,7 @@ from consumer.engine.commands import Command, Pause, Read, Start, WriteOutcome
 from consumer.engine.committed import read_committed
 from consumer.engine.lanes import Waiting
 from consumer.engine.partition import Bounds, PartitionEngine, Skipped
+from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE, Lease
 from consumer.slots import Slot, Slots
 from consumer.taking_over import Clients, take_over
 from consumer.tenure import Tenure, let_go
@@ -94,9 +95,11 @@ class GroupMember:
         self._share_bounds()
 
     async def commit_regularly(self) -> None:
-        """Commit every frontier at the interval of the settings, for ever."""
+        """Commit every frontier at the interval of the settings, or as often as the lease needs it, for ever."""
+        lease = self._settings.session_timeout_seconds * LEASE_SHARE
+        interval = min(self._settings.commit_interval_seconds, lease / COMMITS_PER_LEASE)
         while True:
-            await asyncio.sleep(self._settings.commit_interval_seconds)
+            await asyncio.sleep(interval)
             await self._commit()
 
     # Taking over.
@@ -105,7 +108,8 @@ class GroupMember:
         self._log.info(LogEvent.PARTITION_ASSIGNED, partition=assignment.partition, start=assignment.start)
         committed = read_committed(assignment.start, assignment.metadata)
         engine = PartitionEngine(committed, self._name, self._share(len(self._tenures) + 1))
-        return Tenure(partition=assignment.partition, number=assignment.tenure, engine=engine)
+        lease = Lease(self._settings.session_timeout_seconds * LEASE_SHARE)
+        return Tenure(partition=assignment.partition, number=assignment.tenure, engine=engine, lease=lease)
 
     async def _take_over(self, tenure: Tenure) -> None:
         self._carry_out(tenure, await take_over(tenure, self._clients))
@@ -164,7 +168,7 @@ class GroupMember:
 
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
         try:
-            ending = await self._calls.until_done(waiting.event, slot.sleep)
+            ending = await self._calls.until_done(waiting.event, slot.sleep, tenure.lease.held)
         finally:
             slot.give_back()
         self._carry_out(tenure, tenure.engine.call_ended(waiting, ending))
@@ -210,10 +214,15 @@ class GroupMember:
         requests = _commit_requests(self._tenures.values())
         if not requests:
             return
+        sent_at = asyncio.get_running_loop().time()
         try:
-            await self._clients.subscription.commit(requests)
+            taken = await self._clients.subscription.commit(requests)
         except CommitRefused as error:  # usual around a rebalance; the next one repeats it
             self._log.info(LogEvent.COMMIT_FAILED, error=str(error), partitions=len(requests))
+            return
+        for tenure in self._tenures.values():
+            if tenure.number in taken:
+                tenure.lease.renew(sent_at)
 
     def _run(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(work)

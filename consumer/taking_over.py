@@ -77,12 +77,14 @@ async def _claim(tenure: Tenure, claim: Claim, clients: Clients) -> None:
     request = CommitRequest(
         partition=tenure.partition, tenure=tenure.number, offset=claim.offset, metadata=claim.metadata
     )
+    sent_at = asyncio.get_running_loop().time()
     try:
         taken = await clients.subscription.commit([request])
     except CommitRefused as error:
         raise Retryable(f"the claim was refused: {error}") from None
     if tenure.number not in taken:
         raise Retryable("the claim was not taken: the partition is about to go")
+    tenure.lease.renew(sent_at)
 
 
 async def _read(tenure: Tenure, stretch: range, clients: Clients) -> None:

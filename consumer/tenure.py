@@ -8,6 +8,7 @@ from typing import Any
 from broker.publisher import Position
 from broker.subscription import CommitRequest
 from consumer.engine.partition import PartitionEngine
+from consumer.lease import Lease
 
 _CANCELLED_SECONDS = 5.0
 
@@ -19,6 +20,7 @@ class Tenure:
     partition: int
     number: int
     engine: PartitionEngine
+    lease: Lease
     takeover: set[asyncio.Task[None]] = field(default_factory=set)
     calls: set[asyncio.Task[None]] = field(default_factory=set)
     writes: set[asyncio.Future[Position]] = field(default_factory=set)

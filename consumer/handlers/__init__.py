@@ -1,0 +1,1 @@
+"""What groups do with events. One module per handler, and one for what a handler sends."""

@@ -1,0 +1,70 @@
+"""The sync call as it goes over the wire: what Fuse's own Node client sends, and an idempotency key.
+
+Pure. `Accept-Encoding`, `Host` and `Content-Length` are left to the HTTP client: only it knows which encodings it can
+undo, so a fixed list would invite answers that nobody can read.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from weakref import WeakKeyDictionary
+
+from schemas.errors import UnreadableRecord
+from schemas.event import Event
+from schemas.tenants import Account
+
+SYNC_PATH = "/v1/financial_connections/sync"
+USER_AGENT = f"fuse-sync/{version('fuse-sync')}"
+
+_SENDABLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FuseRequest:
+    """A POST to Fuse. `headers` hold secrets in clear, since this is what is sent; they do not show in its repr."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+def sync_request(event: Event, account: Account, base_url: str) -> FuseRequest:
+    """Make the sync call for an event: its body as received, its signature, and all of the account's credentials.
+
+    `base_url` is that of the event's environment, without a slash at its end; the account's own goes first.
+    Raises UnreadableRecord("bad-verification" or "bad-id") where the record holds what no header can carry.
+    """
+    return FuseRequest(
+        url=(account.base_url or base_url) + SYNC_PATH,
+        headers=_account_headers(account)
+        | {
+            "Fuse-Verification": _sendable("verification", event.verification),
+            "Idempotency-Key": _sendable("id", event.idempotency_key),
+        },
+        body=event.body,
+    )
+
+
+# Weak, so that an account that is replaced takes its headers, and the secrets in them, with it.
+_HEADERS: WeakKeyDictionary[Account, dict[str, str]] = WeakKeyDictionary()
+
+
+def _account_headers(account: Account) -> dict[str, str]:
+    headers = _HEADERS.get(account)
+    if headers is None:
+        headers = _HEADERS[account] = {
+            "Accept": "application/json, text/plain, */*",
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            "Fuse-Client-Id": account.client_id.get_secret_value(),
+            "Fuse-Api-Key": account.api_key.get_secret_value(),
+            **{name: secret.get_secret_value() for name, secret in account.credentials.items()},
+        }
+    return headers
+
+
+def _sendable(name: str, value: str) -> str:
+    if not _SENDABLE.fullmatch(value):
+        raise UnreadableRecord(f"bad-{name}", f"the event's {name} holds characters that no header can carry")
+    return value
