@@ -8,6 +8,7 @@ FuseSyncError
 │   ├── InvalidSignature     nobody who holds a key of this tenant signed the body
 │   ├── BodyTooLarge         the body exceeds the limit
 │   ├── BodyTooSlow          the body did not arrive in time
+│   ├── BodyIncomplete       the body broke off
 │   ├── UnsupportedMedia     the body is declared to be something else than plain JSON
 │   └── OverLimit            the tenant sends more than its ingest limit
 ├── Retryable                we, later
@@ -53,6 +54,10 @@ class BodyTooLarge(Rejected):
 
 class BodyTooSlow(Rejected):
     """The body did not arrive within the time allowed."""
+
+
+class BodyIncomplete(Rejected):
+    """The body broke off: the sender went away, or its transfer coding is broken."""
 
 
 class UnsupportedMedia(Rejected):

@@ -20,6 +20,7 @@ UNTYPED = "fuse.untyped"
 _SPEC_VERSION = b"1.0"
 _CONTENT_TYPE = b"application/json"
 _PLAIN = re.compile(r"[!#$&-~]*")
+_SENDABLE = re.compile(r"[!-~]+")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _GENERATION = re.compile(r"[1-9][0-9]{0,8}")
 
@@ -112,14 +113,14 @@ def from_record(record: ReceivedRecord) -> Event:
     text = _AttributeReader(headers)
     named_type = text.required("ce_type")
     event = Event(
-        id=text.required("ce_id"),
+        id=text.sendable("ce_id"),
         tenant=text.required("ce_tenant"),
         environment=_environment(text.required("ce_environment")),
         type="" if named_type == UNTYPED else named_type,
         connection=text.optional("ce_subject") or "",
         aggregator=text.optional("ce_aggregator") or "",
         received_at=_time(text.required("ce_time")),
-        verification=text.required("ce_fuseverification"),
+        verification=text.sendable("ce_fuseverification"),
         body=record.value,
         generation=_generation(text.optional("ce_generation")),
         traceparent=text.optional("traceparent"),
@@ -144,6 +145,13 @@ class _AttributeReader:
         if not value:
             raise UnreadableRecord("missing-attribute", f"header {name} is missing or empty")
         return decode_attribute(name, value)
+
+    def sendable(self, name: str) -> str:
+        """Read what handlers send on in a header of their own: nothing that could break out of one."""
+        text = self.required(name)
+        if not _SENDABLE.fullmatch(text):
+            raise UnreadableRecord("bad-attribute", f"header {name} holds characters that no HTTP header can carry")
+        return text
 
 
 def _unique_headers(headers: Headers) -> dict[str, bytes | None]:
