@@ -114,14 +114,20 @@ class Subscription:
     ) -> None:
         self._stopping = True
         await asyncio.to_thread(self._thread.join)
+        self._tenures.clear()
+        self._run_commands()  # those that came while the thread ended: dropped, but answered
 
     def commit(self, requests: Sequence[CommitRequest]) -> asyncio.Future[frozenset[int]]:
         """Commit frontiers; the future gives the tenures whose commit was taken, or raises CommitRefused.
 
-        Requests of a past tenure are dropped, and so are missing from what the future gives.
+        Requests of a past tenure are dropped, and so are missing from what the future gives; when the subscription
+        has ended that is all of them.
         """
         answered: asyncio.Future[frozenset[int]] = self._loop.create_future()
-        self._commands.put(lambda: self._commit(requests, answered))
+        if self._thread.is_alive():
+            self._commands.put(lambda: self._commit(requests, answered))
+        else:
+            answered.set_result(frozenset())
         return answered
 
     def pause(self, partition: int, tenure: int) -> None:
@@ -204,10 +210,12 @@ class Subscription:
     def _restart_where_history_begins(self, message: Message) -> None:
         """Go on from the earliest record when the next one has expired before it was read."""
         missed = TopicPartition(self._settings.topic, message.partition() or 0, message.offset() or 0)
-        self._consumer.seek(TopicPartition(missed.topic, missed.partition, self._start(missed)))
+        # librdkafka has stopped fetching this partition, and seeks only where it fetches.
+        self._consumer.incremental_unassign([missed])
+        self._consumer.incremental_assign([TopicPartition(missed.topic, missed.partition, self._start(missed))])
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        places = _patiently(self._consumer.committed, partitions, _REQUEST_SECONDS) if partitions else []
+        places = _patiently(self._committed, partitions) if partitions else []
         assignments = [self._begin_tenure(place) for place in places]
         self._consumer.incremental_assign(
             [TopicPartition(self._settings.topic, given.partition, given.start) for given in assignments]
@@ -227,14 +235,27 @@ class Subscription:
 
     def _start(self, committed: TopicPartition) -> int:
         """Find where to read from, and report what the group will never see because it has expired."""
-        low, high = _patiently(self._consumer.get_watermark_offsets, committed, _REQUEST_SECONDS)
         wanted = None if committed.offset in (OFFSET_INVALID, OFFSET_BEGINNING) else committed.offset
-        start, gone = starting_offset(wanted, History(low=low, high=high))
+        start, gone = starting_offset(wanted, _patiently(self._history, committed))
         if gone:
             self._log.error(
                 LogEvent.HISTORY_EXPIRED, partition=committed.partition, first_gone=gone.start, last_gone=gone.stop - 1
             )
         return start
+
+    def _committed(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        places = self._consumer.committed(partitions, _REQUEST_SECONDS)
+        for place in places:
+            if place.error is not None:  # to take it for "never committed" would start the partition all over
+                raise KafkaException(place.error)
+        return places
+
+    def _history(self, place: TopicPartition) -> History:
+        answer = self._consumer.get_watermark_offsets(place, _REQUEST_SECONDS)
+        if answer is None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - public name of a local error
+        low, high = answer
+        return History(low=low, high=high)
 
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = [partition.partition for partition in partitions]

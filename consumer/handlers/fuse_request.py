@@ -4,20 +4,16 @@ Pure. `Accept-Encoding`, `Host` and `Content-Length` are left to the HTTP client
 undo, so a fixed list would invite answers that nobody can read.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
-from schemas.errors import UnreadableRecord
 from schemas.event import Event
 from schemas.tenants import Account
 
 SYNC_PATH = "/v1/financial_connections/sync"
 USER_AGENT = f"fuse-sync/{version('fuse-sync')}"
-
-_SENDABLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +29,13 @@ def sync_request(event: Event, account: Account, base_url: str) -> FuseRequest:
     """Make the sync call for an event: its body as received, its signature, and all of the account's credentials.
 
     `base_url` is that of the event's environment, without a slash at its end; the account's own goes first.
-    Raises UnreadableRecord("bad-verification" or "bad-id") where the record holds what no header can carry.
     """
     return FuseRequest(
         url=(account.base_url or base_url) + SYNC_PATH,
         headers=_account_headers(account)
         | {
-            "Fuse-Verification": _sendable("verification", event.verification),
-            "Idempotency-Key": _sendable("id", event.idempotency_key),
+            "Fuse-Verification": event.verification,
+            "Idempotency-Key": event.idempotency_key,
         },
         body=event.body,
     )
@@ -62,9 +57,3 @@ def _account_headers(account: Account) -> dict[str, str]:
             **{name: secret.get_secret_value() for name, secret in account.credentials.items()},
         }
     return headers
-
-
-def _sendable(name: str, value: str) -> str:
-    if not _SENDABLE.fullmatch(value):
-        raise UnreadableRecord(f"bad-{name}", f"the event's {name} holds characters that no header can carry")
-    return value

@@ -1,5 +1,6 @@
 """The handler `sync`: calls Fuse's sync endpoint for every event that announces new data."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.settings import ConsumerSettings
 from schemas.tenants import Account, Tenants
 from schemas.webhook import WebhookType
+
+_SECONDS = re.compile(r"[0-9]{1,9}")
+"""A number beyond that says nothing usable: no lane may be made to wait for centuries by one answer."""
 
 _MOST_ANSWER_BYTES = 65_536
 """An answer is read so far, to let its connection be used again; nothing in it is needed beyond that."""
@@ -63,7 +67,7 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     """Read a Retry-After header (RFC 9110, section 10.2.3): seconds from `now`; None if it says nothing usable."""
     if text is None:
         return None
-    if text.isascii() and text.isdigit():
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         when = parsedate_to_datetime(text)
