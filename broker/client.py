@@ -2,16 +2,17 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import ConfigurationError
-from schemas.record import ReceivedRecord
+from schemas.record import Headers, ReceivedRecord
 from schemas.settings import PipelineSettings, variable
 from schemas.topics import max_record_bytes
 
-Config = dict[str, object]
+Config = dict[str, Any]
 
 _RESERVED = frozenset(
     {
@@ -32,7 +33,14 @@ _RESERVED = frozenset(
 )
 """What no operator may override: with another value a promise would be broken, or a setting of ours ignored."""
 
+_LOG_CRITICAL = 2
+"""A level of syslog. What is less comes through `error_cb` too, and librdkafka repeats it at every reconnect."""
+_RECONNECT_MILLISECONDS = 1_000
+"""The longest wait before a broker is tried again, so that work goes on soon after it is back."""
 _FETCH_BYTES = 16 * 1024 * 1024
+_FETCH_PARTITION_BYTES = 512 * 1024
+"""For one partition in one answer; a record that is larger comes all the same. Every pause throws away what was fetched
+and not yet read, so more would be fetched twice."""
 _PREFETCH_KILOBYTES = 16 * 1024
 """librdkafka's own buffer of records not handed over yet, per consumer; part of what bounds memory."""
 
@@ -59,7 +67,7 @@ def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
         "fetch.max.bytes": max(_FETCH_BYTES, record_bytes),
-        "fetch.message.max.bytes": max(1024 * 1024, record_bytes),
+        "fetch.message.max.bytes": _FETCH_PARTITION_BYTES,
         "receive.message.max.bytes": max(_FETCH_BYTES, record_bytes) + 1024 * 1024,
         "queued.max.messages.kbytes": _PREFETCH_KILOBYTES,
         **own,
@@ -67,7 +75,7 @@ def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
     return Consumer(config, logger=_log)
 
 
-def admin(settings: PipelineSettings, own: Mapping[str, object]) -> AdminClient:
+def admin(settings: PipelineSettings, own: Mapping[str, Any]) -> AdminClient:
     """Open an admin client."""
     return AdminClient(_config(settings) | {**own}, logger=_log)
 
@@ -80,7 +88,13 @@ def _config(settings: PipelineSettings) -> Config:
     ]
     if faults:
         raise ConfigurationError(faults)
-    return {"bootstrap.servers": settings.kafka_bootstrap_servers, "client.id": "fuse-sync", **given}
+    return {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "client.id": "fuse-sync",
+        "log_level": _LOG_CRITICAL,
+        "reconnect.backoff.max.ms": _RECONNECT_MILLISECONDS,
+        **given,
+    }
 
 
 def kafka_error(exception: KafkaException) -> KafkaError:
@@ -106,7 +120,7 @@ def received(message: Message) -> ReceivedRecord:
         timestamp=milliseconds / 1000,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=message.headers() or (),
+        headers=cast("Headers", message.headers() or ()),  # the type is that of what may be produced
     )
 
 

@@ -11,14 +11,14 @@ import structlog
 
 from broker.topics import ensure_topics
 from consumer.run import run
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, Retryable
 from schemas.settings import ENVIRON, ConsumerSettings, load
 from schemas.telemetry import configure_logging
 from schemas.tenants import load_tenants
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that `arguments` name; give the exit status: 2 for a faulty configuration."""
+    """Run the command that `arguments` name; give the exit status: 1 if it cannot go on, 2 for a bad configuration."""
     options = _parser().parse_args(arguments)
     overrides = {"group": options.group} if options.group else {}
     try:
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except Retryable as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
 
 
 async def _run(settings: ConsumerSettings) -> int:

@@ -36,35 +36,48 @@ class LogEvent(StrEnum):
     EVENT_ENDED = "event.ended"
     EVENT_DELAYED = "event.delayed"
     RECORD_UNREADABLE = "record.unreadable"
+    LIBRARY_LOGGED = "library.logged"
     HISTORY_EXPIRED = "history.expired"
 
 
 def configure_logging(level: str, form: str) -> None:
     """Write logs to standard error: `form` is "json" for one JSON object a line, or "console" for people.
 
-    `level` is the least level written: "debug", "info", "warning" or "error".
+    `level` is the least level written: "debug", "info", "warning" or "error". What libraries log comes out in the same
+    form, as `library.logged`.
     """
+    least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            *_renderers(form),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=_logger_factory(form),
+        processors=[structlog.contextvars.merge_contextvars, *_STAMPS, *_renderers(form)],
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, _name_library, *_STAMPS],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(form)],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(least, logging.WARNING), force=True)
+
+
+_STAMPS: tuple[structlog.typing.Processor, ...] = (
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+)
 
 
 def _renderers(form: str) -> list[structlog.typing.Processor]:
     if form == "console":
         return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [structlog.processors.JSONRenderer(serializer=orjson.dumps)]
+    return [structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line).decode())]
 
 
-def _logger_factory(form: str) -> structlog.PrintLoggerFactory | structlog.BytesLoggerFactory:
-    if form == "console":
-        return structlog.PrintLoggerFactory(sys.stderr)
-    return structlog.BytesLoggerFactory(sys.stderr.buffer)
+def _name_library(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    line["message"] = line["event"]
+    line["library"] = line.pop("logger")
+    line["event"] = LogEvent.LIBRARY_LOGGED
+    return line
