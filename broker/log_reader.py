@@ -15,6 +15,8 @@ from schemas.settings import PipelineSettings
 
 _BATCH = 2_000
 _WAIT_SECONDS = 0.1
+_FETCH_WAIT_MILLISECONDS = 10
+"""How long a broker may hold a fetch that finds nothing new: the next stretch's fetch has to wait behind it."""
 _REQUEST_SECONDS = 10.0
 _STALLED_SECONDS = 30.0
 
@@ -28,7 +30,8 @@ class LogReader:
 
     async def __aenter__(self) -> Self:
         # A consumer needs a group's name even if it never joins one.
-        self._consumer: Consumer = consumer(self._settings, {"group.id": "fuse-sync-log-reader"})
+        own = {"group.id": "fuse-sync-log-reader", "fetch.wait.max.ms": _FETCH_WAIT_MILLISECONDS}
+        self._consumer: Consumer = consumer(self._settings, own)
         return self
 
     async def __aexit__(
