@@ -27,6 +27,8 @@ requirements: $(READY)  ## pin anew what pyproject.toml asks for
 	    pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-package fuse-sync --extra dev pyproject.toml -c requirements/run.txt -o requirements/dev.txt
+	printf 'hatchling>=1.27\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	    --no-header -c requirements/dev.txt - -o requirements/build.txt
 
 docs: $(READY)  ## write the generated pages and contracts anew
 	$(BIN)/python -m schemas settings > docs/settings.md

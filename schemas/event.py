@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+TENANT_NAME = "[a-z0-9][a-z0-9._-]{0,62}"
+"""A tenant's name, as a regular expression: it stands in URLs, record keys and CloudEvents sources as it is."""
+
 
 class Environment(StrEnum):
     """Fuse's two environments. Each has its own keys and its own base URL."""

@@ -75,8 +75,9 @@ _ADAPTER: TypeAdapter[Ended | Taken] = TypeAdapter(OutcomeRecord)
 
 
 def write_outcome(record: Ended | Taken) -> bytes:
-    """Write a record of the outcomes topic; absent values are left out to keep it small."""
-    return record.model_dump_json(exclude_none=True).encode()
+    """Write a record of the outcomes topic; what is absent, or a generation of 0, is left out to keep it small."""
+    is_first = isinstance(record, Ended) and not record.generation
+    return record.model_dump_json(exclude_none=True, exclude={"generation"} if is_first else None).encode()
 
 
 def read_outcome(value: bytes | None) -> Ended | Taken:

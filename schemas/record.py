@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote, unquote_to_bytes
 
 from schemas.errors import UnreadableRecord
-from schemas.event import Environment, Event
+from schemas.event import TENANT_NAME, Environment, Event
 
 UNTYPED = "fuse.untyped"
 """`ce_type` must not be empty (CloudEvents 1.0, section 3.1); this stands for a body that names no type."""
@@ -22,6 +22,7 @@ _CONTENT_TYPE = b"application/json"
 _PLAIN = re.compile(r"[!#$&-~]*")
 _SENDABLE = re.compile(r"[!-~]+")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_TENANT = re.compile(TENANT_NAME)
 _GENERATION = re.compile(r"[1-9][0-9]{0,8}")
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -114,7 +115,7 @@ def from_record(record: ReceivedRecord) -> Event:
     named_type = text.required("ce_type")
     event = Event(
         id=text.sendable("ce_id"),
-        tenant=text.required("ce_tenant"),
+        tenant=_tenant(text.required("ce_tenant")),
         environment=_environment(text.required("ce_environment")),
         type="" if named_type == UNTYPED else named_type,
         connection=text.optional("ce_subject") or "",
@@ -169,6 +170,12 @@ def _check_version(headers: dict[str, bytes | None]) -> None:
         raise UnreadableRecord("unknown-version", "ce_specversion is not 1.0")
 
 
+def _tenant(text: str) -> str:
+    if not _TENANT.fullmatch(text):
+        raise UnreadableRecord("bad-attribute", "header ce_tenant is no tenant's name")
+    return text
+
+
 def _environment(text: str) -> Environment:
     try:
         return Environment(text)
@@ -187,6 +194,8 @@ def _time(text: str) -> datetime:
         raise UnreadableRecord("bad-time", "ce_time is not an RFC 3339 time") from None
     if time.tzinfo is None:
         raise UnreadableRecord("bad-time", "ce_time has no time zone")
+    if time.timestamp() < 0:
+        raise UnreadableRecord("bad-time", "ce_time is before 1970")
     return time
 
 

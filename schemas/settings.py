@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
 from schemas.topics import is_legal_name
+from schemas.urls import BASE_URL_RULE, is_base_url
 
 PREFIX = "FUSE_SYNC_"
 ENVIRON: Mapping[str, str] = os.environ
@@ -46,16 +47,18 @@ def _json_object(value: object) -> object:
         raise ValueError("must be a JSON object") from None
     if not isinstance(pairs, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns ValueError into a fault
-    return {name: _librdkafka_text(setting) for name, setting in pairs.items()}
+    return {name: _librdkafka_text(name, setting) for name, setting in pairs.items()}
 
 
-def _librdkafka_text(setting: object) -> str:
+def _librdkafka_text(name: str, setting: object) -> str:
+    if not isinstance(setting, str | int | float):
+        raise ValueError(f"{name} must be a text, a number or a boolean")  # noqa: TRY004 - as above
     return str(setting).lower() if isinstance(setting, bool) else str(setting)
 
 
 def _base_url(url: str) -> str:
-    if not url.startswith(("https://", "http://")):
-        raise ValueError("must start with https:// or http://")
+    if not is_base_url(url):
+        raise ValueError(BASE_URL_RULE)
     return url.rstrip("/")
 
 
@@ -74,6 +77,7 @@ class PipelineSettings(BaseSettings):
         frozen=True,
         hide_input_in_errors=True,
         env_ignore_empty=True,
+        allow_inf_nan=False,
     )
 
     kafka_bootstrap_servers: str = _setting(
@@ -108,7 +112,11 @@ class PipelineSettings(BaseSettings):
         ge=1,
     )
     topic_retention_seconds: float = _setting(
-        604_800.0, "seconds", "How long the topic keeps webhooks, and so how far back replay reaches.", ge=60
+        604_800.0,
+        "seconds",
+        "How long the topic keeps webhooks, and so how far back replay reaches.",
+        ge=60,
+        le=315_360_000,
     )
     max_body_bytes: int = _setting(
         1_048_576,
@@ -254,8 +262,9 @@ def _unknown_variables() -> Iterator[str]:
     known = _known_variables()
     given = {*ENVIRON, *(dotenv_values(DOTENV) if DOTENV.is_file() else ())}
     for name in sorted(name for name in given if name.startswith(PREFIX) and name not in known):
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "remove it, or see docs/settings.md for what there is."
+        # Without the prefix, which would make any two names look alike.
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], n=1)
+        hint = f"did you mean {PREFIX}{near[0]}?" if near else "remove it, or see docs/settings.md for what there is."
         yield f"{name}: no such setting; {hint}"
 
 

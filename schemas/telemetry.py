@@ -3,6 +3,7 @@
 A log line never holds a body, a key or a credential: only the fields below exist.
 """
 
+import json
 import logging
 import sys
 from enum import StrEnum
@@ -73,7 +74,15 @@ _STAMPS: tuple[structlog.typing.Processor, ...] = (
 def _renderers(form: str) -> list[structlog.typing.Processor]:
     if form == "console":
         return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line).decode())]
+    return [structlog.processors.JSONRenderer(serializer=_to_json)]
+
+
+def _to_json(line: structlog.typing.EventDict, **_: object) -> str:
+    """Write a line whatever is in it: texts from outside may hold lone surrogates, which orjson refuses."""
+    try:
+        return orjson.dumps(line).decode()
+    except TypeError:
+        return json.dumps(line, default=repr)
 
 
 def _name_library(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

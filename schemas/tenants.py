@@ -11,18 +11,18 @@ from math import ceil
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from schemas.aggregators import AGGREGATORS, header_name_fault, missing_fields
 from schemas.credential import BadCredential, Sources, resolve
 from schemas.errors import ConfigurationError
-from schemas.event import Environment
+from schemas.event import TENANT_NAME, Environment
 from schemas.toml_table import TomlTable
+from schemas.urls import BASE_URL_RULE, is_base_url
 from schemas.verification import SigningKey
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_NAME = re.compile(TENANT_NAME)
 _FILE_KEYS = ("allow_literals", "tenants")
 _TENANT_KEYS = ("ingest_limit", "ingest_burst", *Environment)
 _ACCOUNT_KEYS = ("client_id", "api_key", "accepted_keys", "base_url", "headers", *AGGREGATORS)
@@ -204,19 +204,9 @@ def _accepted_keys(table: TomlTable, sources: Sources) -> Iterator[SecretStr]:
 
 def _base_url(table: TomlTable) -> str | None:
     url = table.text("base_url")
-    if url is not None and not _is_base_url(url):
-        table.fault("base_url", "must be https://HOST or http://HOST, with a port and a path at most.")
+    if url is not None and not is_base_url(url):
+        table.fault("base_url", f"{BASE_URL_RULE}.")
     return None if url is None else url.rstrip("/")
-
-
-def _is_base_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        valid_port = parts.port != 0
-    except ValueError:
-        return False
-    plain = url.isascii() and url.isprintable() and not any(mark in url for mark in " @?#")
-    return valid_port and plain and parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _credentials(account: TomlTable, sources: Sources) -> dict[str, SecretStr]:

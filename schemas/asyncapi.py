@@ -1,0 +1,180 @@
+"""The topics as AsyncAPI 3.0 describes them: for everyone who reads them with a client of their own."""
+
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+
+from schemas.event import TENANT_NAME, Environment
+from schemas.json_schema import JsonObject, outcome_schema, webhook_schema
+from schemas.settings import PipelineSettings, variable
+from schemas.topics import TopicSpec, group_specs, source_spec
+
+_BINDING = "0.5.0"
+"""Version of AsyncAPI's Kafka bindings."""
+_SCHEMAS = "#/components/schemas/"
+
+
+def topics_document() -> JsonObject:
+    """Describe the topics that hold records today: the source, and a group's outcomes."""
+    source, outcomes = _specs()
+    return {
+        "asyncapi": "3.0.0",
+        "info": _INFO | {"version": version("fuse-sync")},
+        "defaultContentType": "application/json",
+        "channels": {
+            "webhooks": _channel(source, "event", _WEBHOOKS_TEXT),
+            "outcomes": _channel(outcomes, "outcome", _OUTCOMES_TEXT) | {"parameters": _GROUP_PARAMETER},
+        },
+        "operations": {
+            "publishEvent": _operation("send", "webhooks", "event", "Ingress publishes every verified webhook."),
+            "handleEvent": _operation("receive", "webhooks", "event", "Each group handles every event, lane by lane."),
+            "recordOutcome": _operation("send", "outcomes", "outcome", "A member records how an event ended."),
+            "readBackOutcomes": _operation(
+                "receive", "outcomes", "outcome", "A member that takes a partition over reads back what has ended."
+            ),
+        },
+        "components": {"messages": {"event": _EVENT, "outcome": _OUTCOME}, "schemas": _schemas()},
+    }
+
+
+_INFO: JsonObject = {
+    "title": "fuse-sync topics",
+    "description": (
+        "Verified Fuse webhooks, and how each of them ended. Any Kafka client may read both topics with a consumer "
+        "group of its own; only fuse-sync writes them. Names, partitions and retention are those of the default "
+        "settings. A key's partition is that of Java's default partitioner (murmur2)."
+    ),
+    "license": {"name": "Apache-2.0"},
+}
+_WEBHOOKS_TEXT = (
+    "Every verified webhook, in the CloudEvents 1.0 binary binding for Kafka. Per key, order is that of arrival; "
+    f"delivery is at least once, and `ce_id` names the event for ever. Renamed by `{variable('topic')}`."
+)
+_OUTCOMES_TEXT = (
+    "One small record per event that ended and one per takeover, in the partition of the source partition's number. "
+    "An event that was handled again after a crash has one for each time."
+)
+_GROUP_PARAMETER: JsonObject = {
+    "group": {"description": "The group that handled the event.", "default": "sync", "examples": ["sync"]}
+}
+_ENCODED = 'Percent-encoded UTF-8: whatever is not printable ASCII, the space, `"` and `%`.'
+_PLAIN = r"^[!#-~]+$"
+
+
+def _header(description: str, **constraints: object) -> JsonObject:
+    return {"type": "string", "description": description, **constraints}
+
+
+EVENT_HEADERS: JsonObject = {
+    "type": "object",
+    "description": "Header values as text; all of them are ASCII. No header stands twice, and others may be added.",
+    "required": [
+        *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"),
+        *("ce_tenant", "ce_environment", "ce_fuseverification"),
+    ],
+    "properties": {
+        "ce_specversion": _header("CloudEvents version.", const="1.0"),
+        "ce_id": _header("The event's identity for ever, a UUIDv7 given by the ingress.", format="uuid"),
+        "ce_source": _header(
+            "The tenant and its environment.", pattern=rf"^/tenants/{TENANT_NAME}/(sandbox|production)$"
+        ),
+        "ce_type": _header(
+            f"The webhook's `type`; `fuse.untyped` if it has none. {_ENCODED}",
+            pattern=_PLAIN,
+            examples=["financial_connection.sync_data"],
+        ),
+        "ce_subject": _header(
+            f"The connection: the webhook's `financial_connection_id`; absent if it has none. {_ENCODED}",
+            pattern=_PLAIN,
+        ),
+        "ce_time": _header("When the ingress received the webhook, in UTC (RFC 3339).", format="date-time"),
+        "content-type": _header("The value is the webhook's body.", const="application/json"),
+        "ce_tenant": _header("The tenant.", pattern=f"^{TENANT_NAME}$"),
+        "ce_environment": _header("Whose key signed the webhook.", enum=[*Environment]),
+        "ce_aggregator": _header(
+            f"The webhook's `source`; absent if it names none. {_ENCODED}", pattern=_PLAIN, examples=["plaid"]
+        ),
+        "ce_fuseverification": _header("The value of the `fuse-verification` header.", pattern=_PLAIN),
+        "traceparent": _header("W3C trace context, when tracing is on.", pattern=_PLAIN),
+        "ce_generation": _header(
+            "How often the event was deliberately sent again; absent at first.", pattern="^[1-9][0-9]{0,8}$"
+        ),
+    },
+}
+"""The headers of an event's record, with their values as text."""
+
+
+_EVENT: JsonObject = {
+    "name": "event",
+    "title": "Verified webhook",
+    "description": "The value is the webhook's body, byte for byte as it was received.",
+    "contentType": "application/json",
+    "headers": EVENT_HEADERS,
+    "payload": {"$ref": f"{_SCHEMAS}Webhook"},
+    "bindings": {
+        "kafka": {
+            "key": {
+                "type": "string",
+                "description": f"The lane: `tenant/connection`, the connection encoded as in `ce_subject`. {_ENCODED}",
+                "pattern": rf"^{TENANT_NAME}/[!#-~]*$",
+            },
+            "bindingVersion": _BINDING,
+        }
+    },
+}
+_OUTCOME: JsonObject = {
+    "name": "outcome",
+    "title": "Outcome record",
+    "description": "Records have an empty key and no headers: their partition says what they belong to.",
+    "contentType": "application/json",
+    "payload": {"$ref": f"{_SCHEMAS}OutcomeRecord"},
+}
+
+
+def _specs() -> tuple[TopicSpec, TopicSpec]:
+    """Describe source and outcomes by the default settings, the outcomes for any group."""
+    topic, max_body_bytes = _default("topic"), _default("max_body_bytes")
+    retention = timedelta(seconds=_default("topic_retention_seconds"))
+    source = source_spec(topic, retention=retention, max_body_bytes=max_body_bytes)
+    outcomes, _, _ = group_specs(topic, "{group}", retention=retention, max_body_bytes=max_body_bytes)
+    return source, outcomes
+
+
+def _default(setting: str) -> Any:  # noqa: ANN401 - whatever the setting's type is
+    return PipelineSettings.model_fields[setting].default
+
+
+def _channel(spec: TopicSpec, message: str, description: str) -> JsonObject:
+    return {
+        "address": spec.name,
+        "description": description,
+        "messages": {message: {"$ref": f"#/components/messages/{message}"}},
+        "bindings": {"kafka": _topic_binding(spec)},
+    }
+
+
+def _topic_binding(spec: TopicSpec) -> JsonObject:
+    numbers = ("retention.ms", "retention.bytes", "max.message.bytes")
+    return {
+        "partitions": _default("topic_partitions"),
+        "topicConfiguration": {
+            "cleanup.policy": [spec.config["cleanup.policy"]],
+            **{name: int(spec.config[name]) for name in numbers},
+        },
+        "bindingVersion": _BINDING,
+    }
+
+
+def _operation(action: str, channel: str, message: str, summary: str) -> JsonObject:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{message}"}],
+        "summary": summary,
+    }
+
+
+def _schemas() -> JsonObject:
+    outcome = outcome_schema(_SCHEMAS)
+    definitions = outcome.pop("$defs")
+    return {"Webhook": webhook_schema(), "OutcomeRecord": outcome, **definitions}

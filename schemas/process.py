@@ -1,0 +1,37 @@
+"""What every long-running program of ours does to its own process at the start."""
+
+import asyncio
+import gc
+import resource
+import signal
+
+_COLLECT_AFTER = 50_000
+_COLLECT_ALL_AFTER = 100
+
+
+def prepare_process() -> None:
+    """Allow as many open files as the system lets us have, and collect garbage rarely.
+
+    A connection is an open file, and a soft limit of 1,024 is usual. Thousands of requests or events are held on
+    purpose, and cycles are rare among them: a full collection visits all of them and finds little. Measured with
+    `python -m benchmarks.consumer`: a quarter less CPU time per call.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, _COLLECT_ALL_AFTER)
+
+
+def stop_signal() -> asyncio.Future[None]:
+    """Give a future that is done once SIGTERM or SIGINT has come. To be called in the event loop."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[None] = loop.create_future()
+
+    def stopped() -> None:
+        if not stop.done():
+            stop.set_result(None)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped)
+    return stop
