@@ -1,5 +1,6 @@
 """Calls: runs the handler on one event until it is done."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ import structlog
 from consumer.engine.partition import Ending
 from consumer.handler import Context, Handler
 from consumer.retry import Backoff, until_done
-from schemas.errors import FuseSyncError
+from schemas.errors import FuseSyncError, Retryable
 from schemas.event import Event
 from schemas.outcome import HandlerResult
+from schemas.record import encode_attribute
 from schemas.telemetry import LogEvent
 
 
@@ -33,13 +35,27 @@ class Calls:
 
         async def attempt(number: int) -> HandlerResult:
             await leased()
-            return await self.handler(event, Context(idempotency_key=event.idempotency_key, attempt=number))
+            return await self._handle(event, Context(idempotency_key=event.idempotency_key, attempt=number))
 
         def failed(number: int, error: BaseException, wait: float) -> None:
             _log_delay(event, number, error, wait)
 
         result, attempts = await until_done(attempt, self.backoff, sleep=sleep, failed=failed)
         return Ending(result=result, attempts=attempts, called=called, ended=_now())
+
+    async def _handle(self, event: Event, context: Context) -> HandlerResult:
+        try:
+            return await self.handler(event, context)
+        except asyncio.CancelledError:
+            if _is_told_to_stop():
+                raise
+            raise Retryable("the handler was cancelled from within") from None
+
+
+def _is_told_to_stop() -> bool:
+    """Say whether somebody wants this task to end: a handler may also be cancelled by what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _now() -> int:
@@ -56,7 +72,7 @@ def _log_delay(event: Event, attempts: int, error: BaseException, wait: float) -
         LogEvent.EVENT_DELAYED,
         event_id=event.id,
         tenant=event.tenant,
-        connection=event.connection,
+        connection=encode_attribute(event.connection).decode(),
         attempts=attempts,
         error=str(error) if ours else type(error).__name__,
         age_seconds=round(time.time() - event.received_at.timestamp(), 3),

@@ -22,7 +22,7 @@ from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE, Lease
 from consumer.slots import Slot, Slots
 from consumer.taking_over import Clients, take_over
 from consumer.tenure import Tenure, let_go
-from schemas.errors import QueueFull, UnpublishableRecord, UnreadableRecord
+from schemas.errors import QueueFull, Retryable, UnpublishableRecord, UnreadableRecord
 from schemas.outcome import Ended, OutcomeKind
 from schemas.record import ReceivedRecord, from_record
 from schemas.settings import ConsumerSettings
@@ -163,29 +163,32 @@ class GroupMember:
     def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
         if not tenure.engine.may_start:
             return False
-        self._run(self._handle(tenure, waiting, slot), tenure.calls)
+        call = self._run(self._handle(tenure, waiting, slot), tenure.calls)
+        # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
+        call.add_done_callback(lambda _: slot.give_back())
         return True
 
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
-        try:
-            ending = await self._calls.until_done(waiting.event, slot.sleep, tenure.lease.held)
-        finally:
-            slot.give_back()
+        ending = await self._calls.until_done(
+            waiting.event,
+            sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
+            leased=lambda: tenure.rest(tenure.lease.held),
+        )
         self._carry_out(tenure, tenure.engine.call_ended(waiting, ending))
 
     def _write_outcome(self, tenure: Tenure, ended: Ended) -> None:
         try:
             written = self._clients.write(tenure.partition, ended)
-        except QueueFull:
-            asyncio.get_running_loop().call_later(_WRITE_AGAIN_SECONDS, self._write_outcome, tenure, ended)
         except UnpublishableRecord as error:
             self.fail(error)
+        except Retryable as error:
+            self._not_written(tenure, ended, error)
         else:
             tenure.writes.add(written)
             written.add_done_callback(partial(self._outcome_written, tenure, ended))
 
     def _outcome_written(self, tenure: Tenure, ended: Ended, written: asyncio.Future[Position]) -> None:
-        """Settle the event. An outcome that Kafka did not take pins the frontier until it is written."""
+        """Settle the event."""
         tenure.writes.discard(written)
         error = written.exception()
         if error is None:
@@ -194,8 +197,19 @@ class GroupMember:
         elif isinstance(error, UnpublishableRecord):
             self.fail(error)
         else:
+            self._not_written(tenure, ended, error)
+
+    def _not_written(self, tenure: Tenure, ended: Ended, error: BaseException) -> None:
+        """Write an outcome again that Kafka did not take: it pins the frontier of whoever holds the partition."""
+        if self._tenures.get(tenure.partition) is not tenure:
+            return
+        if not isinstance(error, QueueFull):
             self._log.error(LogEvent.FRONTIER_PINNED, partition=tenure.partition, offset=ended.offset, error=str(error))
-            self._write_outcome(tenure, ended)
+        self._run(self._write_later(tenure, ended), tenure.rewrites)
+
+    async def _write_later(self, tenure: Tenure, ended: Ended) -> None:
+        await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+        self._write_outcome(tenure, ended)
 
     def _log_ended(self, tenure: Tenure, ended: Ended) -> None:
         """Log how an event ended; what is usual only at level debug, since the outcomes topic says it too."""
@@ -224,13 +238,15 @@ class GroupMember:
             if tenure.number in taken:
                 tenure.lease.renew(sent_at)
 
-    def _run(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        task.add_done_callback(self._check)
+        task.add_done_callback(self.check)
+        return task
 
-    def _check(self, task: asyncio.Task[None]) -> None:
+    def check(self, task: asyncio.Task[None]) -> None:
+        """End this member if a task of its own has failed."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from consumer.member import GroupMember
 from consumer.retry import Backoff
 from consumer.taking_over import Clients
 from schemas.event import Environment
+from schemas.process import stop_signal
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
 from schemas.tenants import Tenants
@@ -26,9 +26,10 @@ from schemas.topics import group_topics
 
 async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
     """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on."""
-    stop = _stop_signal()
+    stop = stop_signal()
     async with open_member(settings, tenants) as (member, subscription, publisher):
         commits = asyncio.create_task(member.commit_regularly())
+        commits.add_done_callback(member.check)
         endings = (stop, member.failure, subscription.failure, publisher.failure)
         await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         failures = [ending.result() for ending in endings[1:] if ending.done()]
@@ -69,19 +70,6 @@ async def open_member(
 
 def _member_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _stop_signal() -> asyncio.Future[None]:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-
-    def stopped() -> None:
-        if not stop.done():
-            stop.set_result(None)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped)
-    return stop
 
 
 def _end_on_unexpected(member: GroupMember) -> None:

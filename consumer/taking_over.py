@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from broker.history import History, starting_offset
 from broker.log_reader import LogReader
 from broker.publisher import Position, Publisher
 from broker.subscription import CommitRefused, CommitRequest, Subscription
@@ -60,8 +61,8 @@ async def _step(tenure: Tenure, command: Command, clients: Clients) -> list[Comm
             return tenure.engine.claimed()
         case Mark(taken=taken):
             return tenure.engine.marked((await clients.write(tenure.partition, taken)).offset)
-        case ReadBack(start=start, until=until):
-            await _read(tenure, range(start, until + 1), clients)
+        case ReadBack():
+            await _read(tenure, await _existing(tenure, command, clients), clients)
             return tenure.engine.read_back()
         case _:
             raise TypeError(f"{command} has no place in a takeover")
@@ -71,6 +72,22 @@ async def _survey(tenure: Tenure, clients: Clients) -> int:
     history = await clients.logs.history(clients.outcomes, tenure.partition)
     await _read(tenure, range(history.low, history.high), clients)
     return history.high
+
+
+async def _existing(tenure: Tenure, wanted: ReadBack, clients: Clients) -> range:
+    """Bound what is to be read back to what exists, and report what has expired: nobody knows how that ended."""
+    history = await clients.logs.history(clients.outcomes, tenure.partition)
+    # Position 0 stands for the beginning, wherever that is by now.
+    start, gone = starting_offset(wanted.start or None, History(low=history.low, high=wanted.until))
+    if gone:
+        structlog.get_logger().error(
+            LogEvent.HISTORY_EXPIRED,
+            topic=clients.outcomes,
+            partition=tenure.partition,
+            first_gone=gone.start,
+            last_gone=gone.stop - 1,
+        )
+    return range(start, wanted.until + 1)
 
 
 async def _claim(tenure: Tenure, claim: Claim, clients: Clients) -> None:

@@ -1,9 +1,10 @@
 """A tenure: this member's time with one partition, from assignment to letting go."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from broker.publisher import Position
 from broker.subscription import CommitRequest
@@ -15,7 +16,11 @@ _CANCELLED_SECONDS = 5.0
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Tenure:
-    """One partition while this member holds it: its engine, and what is under way for it."""
+    """One partition while this member holds it: its engine, and what is under way for it.
+
+    `resting` are those of the calls that wait for what they need before their next attempt; `rewrites` the outcomes
+    that wait to be written again.
+    """
 
     partition: int
     number: int
@@ -23,7 +28,9 @@ class Tenure:
     lease: Lease
     takeover: set[asyncio.Task[None]] = field(default_factory=set)
     calls: set[asyncio.Task[None]] = field(default_factory=set)
+    resting: set[asyncio.Task[None]] = field(default_factory=set)
     writes: set[asyncio.Future[Position]] = field(default_factory=set)
+    rewrites: set[asyncio.Task[None]] = field(default_factory=set)
 
     def commit_request(self) -> CommitRequest | None:
         """Ask for the frontier to be committed; None before the takeover is done."""
@@ -36,6 +43,21 @@ class Tenure:
             offset=committable.frontier,
             metadata=committable.metadata(),
         )
+
+    async def rest(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait, within a call's task, for what its next attempt needs; letting go ends the task, as nothing starts."""
+        if not self.engine.may_start:
+            raise asyncio.CancelledError
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self.resting.add(task)
+        try:
+            await wait()
+        finally:
+            self.resting.discard(task)
+
+    def unwritten(self) -> list[asyncio.Future[Any]]:
+        """List what has to be done until every outcome is written."""
+        return [*self.writes, *self.rewrites]
 
     def abandon(self) -> None:
         """Stop at once: somebody else may own the partition already."""
@@ -52,10 +74,18 @@ async def let_go(tenures: Sequence[Tenure], *, drain_seconds: float, outcome_sec
     """
     for tenure in tenures:
         tenure.engine.let_go()
-    await _cancel([task for tenure in tenures for task in tenure.takeover])
+    await _cancel([task for tenure in tenures for task in (*tenure.takeover, *tenure.resting)])
     await _wait([task for tenure in tenures for task in tenure.calls], drain_seconds)
     await _cancel([task for tenure in tenures for task in tenure.calls])
-    await _wait([write for tenure in tenures for write in tenure.writes], outcome_seconds)
+    await _written(tenures, outcome_seconds)
+
+
+async def _written(tenures: Sequence[Tenure], seconds: float) -> None:
+    """Wait for what is being written, and for what has to be written again meanwhile."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while writes := [write for tenure in tenures for write in tenure.unwritten()]:
+                await asyncio.wait(writes)
 
 
 async def _wait(work: Collection[asyncio.Future[Any]], seconds: float) -> None:

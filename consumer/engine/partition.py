@@ -49,7 +49,7 @@ class PartitionEngine:
         self.bounds = bounds
         self._frontier = Frontier(committed.frontier)
         self._lanes = Lanes()
-        self._ended_before: set[int] = set()
+        self._ended_before: dict[int, str] = {}
         self._ended_before_up_to = -1
         self._outcomes_end = 0
         self._waiting_for_outcome: dict[int, Waiting] = {}
@@ -163,9 +163,10 @@ class PartitionEngine:
 
     def _admitted(self, records: Sequence[Waiting | Skipped]) -> Iterator[Waiting]:
         for record in records:
-            if isinstance(record, Skipped) or record.offset in self._ended_before:
+            ended = self._ended_before.pop(record.offset, None)
+            # By id too: an outcome at the same offset of a log that was deleted and made anew is another event's.
+            if isinstance(record, Skipped) or record.event.id == ended:
                 self._frontier.skip(record.offset)
-                self._ended_before.discard(record.offset)
                 continue
             self._frontier.read(record.offset, self._outcomes_end)
             if self._lanes.add(record):

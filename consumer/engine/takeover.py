@@ -31,7 +31,7 @@ class Takeover:
         self._highest_taken = committed.epoch
         self.epoch = committed.epoch + 1
         self.mark = -1
-        self.ended: set[int] = set()
+        self.ended: dict[int, str] = {}
 
     @property
     def outcomes_from(self) -> int:
@@ -62,7 +62,7 @@ class Takeover:
             if isinstance(entry.record, Taken):
                 self._fold_taken(entry.record, entry.position)
             elif entry.record.offset >= self._committed.frontier:
-                self.ended.add(entry.record.offset)
+                self.ended[entry.record.offset] = entry.record.id
 
     def read_back(self) -> Command | None:
         """Go on when the log has been read up to the mark: done, or claim again above a rival."""

@@ -17,8 +17,9 @@ from schemas.settings import ConsumerSettings
 from schemas.tenants import Account, Tenants
 from schemas.webhook import WebhookType
 
-_SECONDS = re.compile(r"[0-9]{1,9}")
-"""A number beyond that says nothing usable: no lane may be made to wait for centuries by one answer."""
+_SECONDS = re.compile(r"[0-9]+")
+_MOST_SECONDS = 1e9
+"""What is not below that says nothing usable: no lane may be made to wait for centuries by one answer."""
 
 _MOST_ANSWER_BYTES = 65_536
 """An answer is read so far, to let its connection be used again; nothing in it is needed beyond that."""
@@ -65,13 +66,16 @@ def _judge(status: int, retry_after: str | None) -> HandlerResult:
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:
     """Read a Retry-After header (RFC 9110, section 10.2.3): seconds from `now`; None if it says nothing usable."""
-    if text is None:
-        return None
+    seconds = None if text is None else _seconds(text, now)
+    return seconds if seconds is not None and seconds < _MOST_SECONDS else None
+
+
+def _seconds(text: str, now: datetime) -> float | None:
     if _SECONDS.fullmatch(text):
         return float(text)
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for a time zone of astronomical size
         return None
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
 

@@ -1,0 +1,42 @@
+"""What the benchmarks need of the machine: free ports, cores, and the CPU time of a process."""
+
+import os
+import socket
+import time
+from pathlib import Path
+
+_START_SECONDS = 30.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """Part the cores into those for everything else, and the one under test; one core alone serves both."""
+    every = sorted(os.sched_getaffinity(0))
+    return set(every[1:]) or set(every), {every[0]}
+
+
+def free_port() -> int:
+    """Find a free loopback port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def await_port(port: int) -> None:
+    """Wait until something listens on the port."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def cpu_seconds(pid: int) -> float:
+    """Add up the user and system time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -1,0 +1,132 @@
+"""Calls: the handler on one event, what it is told, and what is logged of its failures."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from consumer.calls import Calls
+from consumer.engine.partition import Ending
+from consumer.handler import Context
+from consumer.retry import Backoff
+from schemas.errors import Retryable
+from schemas.event import Event
+from schemas.outcome import Applied, HandlerResult, Ignored
+from schemas.telemetry import LogEvent
+from tests.consumer.fakes import ScriptedHandler, Step, event, in_virtual_time
+
+
+async def _no_wait() -> None:
+    """Hold the lease always."""
+
+
+def _calls(handler: ScriptedHandler) -> Calls:
+    return Calls(handler=handler, backoff=Backoff(initial=1, most=60))
+
+
+async def _run(handler: ScriptedHandler, *steps: Step, given: Event | None = None) -> Ending:
+    handled = given or event()
+    handler.scripts[handled.id].extend(steps)
+    return await _calls(handler).until_done(handled, asyncio.sleep, _no_wait)
+
+
+def test_the_ending_says_result_attempts_and_times() -> None:
+    """Times are milliseconds since the epoch, the first call's and the end's."""
+    ending = in_virtual_time(_run(ScriptedHandler(), Retryable("no"), Ignored(reason="why")))
+    assert (ending.result, ending.attempts) == (Ignored(reason="why"), 2)
+    assert 1_700_000_000_000 < ending.called <= ending.ended < 10_000_000_000_000
+
+
+def test_the_idempotency_key_stays_and_the_attempt_counts() -> None:
+    """A retry is the same call to whoever receives it."""
+    told: list[Context] = []
+
+    async def handler(_: Event, context: Context) -> HandlerResult:
+        told.append(context)
+        if len(told) < 3:
+            raise Retryable("no")
+        return Applied()
+
+    calls = Calls(handler=handler, backoff=Backoff(initial=1, most=60))
+    in_virtual_time(_until_done(calls, event(7, generation=2)))
+    assert told == [Context(idempotency_key="event-7:2", attempt=number) for number in (1, 2, 3)]
+
+
+async def _until_done(calls: Calls, handled: Event) -> Ending:
+    return await calls.until_done(handled, asyncio.sleep, _no_wait)
+
+
+def test_no_attempt_starts_without_the_lease() -> None:
+    """Each one asks for it, a repeated one too: the partition may have gone while it slept."""
+    handler = ScriptedHandler()
+    handler.scripts["event-0"].append(Retryable("no"))
+    lease = asyncio.Semaphore(0)
+
+    async def leased() -> None:
+        await lease.acquire()
+
+    async def story() -> None:
+        running = asyncio.create_task(_calls(handler).until_done(event(), asyncio.sleep, leased))
+        for attempts in (1, 2):
+            await asyncio.sleep(1000)
+            assert len(handler.attempts) == attempts - 1
+            lease.release()
+            await asyncio.sleep(0.5)
+            assert len(handler.attempts) == attempts
+        await running
+
+    in_virtual_time(story())
+
+
+def test_a_handler_cancelled_from_within_has_failed() -> None:
+    """Something that it waited for was cancelled, nobody told it to stop: its event must not be forgotten."""
+
+    async def wait_for_what_is_cancelled() -> HandlerResult:
+        other = asyncio.get_running_loop().create_future()
+        other.cancel()
+        await other
+        return Applied()
+
+    with capture_logs() as logs:
+        ending = in_virtual_time(_run(ScriptedHandler(), wait_for_what_is_cancelled, wait_for_what_is_cancelled))
+    assert (ending.result, ending.attempts) == (Applied(status=200), 3)
+    assert [line["error"] for line in logs] == ["the handler was cancelled from within"] * 2
+
+
+def test_a_handler_told_to_stop_stops() -> None:
+    """Also when it has failed before."""
+    handler = ScriptedHandler()
+    handler.scripts["event-0"].append(Retryable("no"))
+
+    async def story() -> None:
+        running = asyncio.create_task(_run(handler))
+        await asyncio.sleep(0.5)
+        handler.hold("event-0")
+        await asyncio.sleep(10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    in_virtual_time(story())
+    assert handler.cancelled == ["event-0"]
+    assert handler.attempts == [("event-0", 1), ("event-0", 2)]
+
+
+def test_each_failure_is_logged_with_whose_event_it_is_and_how_old() -> None:
+    """One line a failure: enough to find the lane that waits."""
+    with capture_logs() as logs:
+        in_virtual_time(_run(ScriptedHandler(), Retryable("Fuse answered 500"), given=event(3, connection="c-9")))
+    (line,) = logs
+    assert line["event"] == LogEvent.EVENT_DELAYED
+    assert (line["event_id"], line["tenant"], line["connection"]) == ("event-3", "acme", "c-9")
+    assert (line["attempts"], line["error"]) == (1, "Fuse answered 500")
+    assert 1 <= line["next_attempt_seconds"] < 2
+    assert line["age_seconds"] > 0
+
+
+def test_the_text_of_a_foreign_error_is_not_logged() -> None:
+    """It may quote a key or a body."""
+    with capture_logs() as logs:
+        in_virtual_time(_run(ScriptedHandler(), RuntimeError("Bearer s3cr3t"), given=event(body=b"s3cr3t")))
+    assert "s3cr3t" not in str(logs)
+    assert logs[0]["error"] == "RuntimeError"

@@ -1,0 +1,393 @@
+"""The handler `sync` over real HTTP on loopback: every answer, and every way to give none."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from structlog.testing import capture_logs
+
+from consumer.calls import Calls
+from consumer.handler import Context
+from consumer.handlers.sync import Sync, open_session, parse_retry_after
+from consumer.retry import Backoff
+from schemas.errors import Permanent, Retryable
+from schemas.event import Environment, Event
+from schemas.outcome import Applied, HandlerResult, Ignored
+from schemas.tenants import Account, Tenant, Tenants
+from schemas.webhook import WebhookType
+from tests.consumer.fakes import event, settings
+
+WITHIN = 20
+SECRETS = ("k3y-of-acme", "cl13nt-of-acme", "pl41d-s3cr3t", "c2lnbmF0dXJl", "b0dy-t3xt")
+CONTEXT = Context(idempotency_key="event-0:0", attempt=1)
+
+
+@dataclass(slots=True)
+class FakeFuse:
+    """Fuse on a socket: notes each request's head, and answers with bytes, or as `answer` does with the connection."""
+
+    answer: Callable[[asyncio.StreamWriter], object] | bytes = b""
+    heads: list[str] = field(default_factory=list)
+    connections: int = 0
+    url: str = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        self.connections += 1
+        try:
+            while head := await _head(reader):
+                self.heads.append(head)
+                await reader.readexactly(int(_header(head, "content-length") or 0))
+                if not isinstance(self.answer, bytes):
+                    self.answer(writer)
+                    continue
+                writer.write(self.answer)
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+async def _head(reader: asyncio.StreamReader) -> str:
+    try:
+        return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except asyncio.IncompleteReadError:
+        return ""
+
+
+def _header(head: str, name: str) -> str | None:
+    lines = [line.partition(":") for line in head.splitlines()]
+    return next((value.strip() for found, _, value in lines if found.lower() == name), None)
+
+
+def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"{}") -> bytes:
+    """Write an answer."""
+    lines = [f"HTTP/1.1 {status} Some", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def account(base_url: str | None = None, key: str = SECRETS[0]) -> Account:
+    """Give a tenant's keys."""
+    return Account(
+        client_id=SecretStr(SECRETS[1]),
+        api_key=SecretStr(key),
+        base_url=base_url,
+        credentials={"Plaid-Secret": SecretStr(SECRETS[2])},
+    )
+
+
+def tenants(**accounts: Account) -> Tenants:
+    """Give the tenant acme with these accounts, by environment."""
+    by_environment = {Environment(name): each for name, each in accounts.items()}
+    return Tenants({"acme": Tenant(name="acme", accounts=by_environment)})
+
+
+@asynccontextmanager
+async def fuse(given: FakeFuse | None = None) -> AsyncIterator[FakeFuse]:
+    """Start a Fuse on a free port; whatever goes wrong in the loop unseen fails the test."""
+    started = given or FakeFuse(answer(200))
+    troubles: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+    server = await asyncio.start_server(started.serve, "127.0.0.1", 0)
+    started.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with asyncio.timeout(WITHIN):
+        try:
+            yield started
+        finally:
+            server.close()
+            await asyncio.sleep(0)
+    assert not troubles
+
+
+@asynccontextmanager
+async def sync_with(
+    base_url: str, known: Tenants | None = None, production: str = "http://127.0.0.1:1", *, seconds: float = 10
+) -> AsyncIterator[Sync]:
+    """Open the handler as the process does."""
+    async with open_session(settings(call_timeout_seconds=seconds)) as session:
+        urls = {Environment.SANDBOX: base_url, Environment.PRODUCTION: production}
+        yield Sync(session=session, tenants=known or tenants(sandbox=account()), base_urls=urls)
+
+
+async def call(answered: Callable[[asyncio.StreamWriter], object] | bytes, *, seconds: float = 10) -> HandlerResult:
+    """Make one call to a Fuse that answers so."""
+    async with fuse(FakeFuse(answered)) as upstream, sync_with(upstream.url, seconds=seconds) as sync:
+        return await sync(event(body=SECRETS[4].encode()), CONTEXT)
+
+
+async def refusal(answered: Callable[[asyncio.StreamWriter], object] | bytes, *, seconds: float = 10) -> Retryable:
+    """Make one call that fails."""
+    with pytest.raises(Retryable) as raised:
+        await call(answered, seconds=seconds)
+    shown = f"{raised.value!r} {raised.value.__cause__!r}"
+    assert not [secret for secret in SECRETS if secret in shown]
+    return raised.value
+
+
+@pytest.mark.parametrize("kind", [*sorted(set(WebhookType) - {WebhookType.SYNC_DATA}), "something.new", ""])
+async def test_other_events_than_sync_data_are_ignored_without_a_call(kind: str) -> None:
+    """Not even their tenant has to be known."""
+    async with fuse() as upstream, sync_with(upstream.url, Tenants({})) as sync:
+        assert await sync(event(type=kind), CONTEXT) == Ignored(reason="type_not_synced")
+    assert not upstream.heads
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 299])
+async def test_success_is_applied_with_its_status(status: int) -> None:
+    """The whole class of it."""
+    assert await call(answer(status, body=b"" if status == 204 else b"{}")) == Applied(status=status)
+
+
+@pytest.mark.parametrize("status", [300, 304, 400, 401, 403, 404, 409, 413, 418, 422, 429, 500, 502, 503, 504, 599])
+async def test_everything_else_is_tried_again(status: int) -> None:
+    """Until there are dead letters, an event that fails waits, whatever the reason."""
+    error = await refusal(answer(status, body=b"" if status == 304 else b"{}"))
+    assert str(error) == f"Fuse answered {status}"
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    """The keys go to the configured address and nowhere else (promise 10)."""
+    async with fuse() as elsewhere:
+        error = await refusal(answer(status, {"Location": f"{elsewhere.url}/x"}))
+        assert str(error) == f"Fuse answered {status}"
+        assert not elsewhere.heads
+
+
+async def test_a_time_out_is_tried_again() -> None:
+    """A Fuse that takes the request and says nothing holds a lane for no longer than the settings say."""
+    error = await refusal(lambda _: None, seconds=0.1)
+    assert "Timeout" in str(error)
+
+
+async def test_an_answer_that_never_ends_is_cut_off() -> None:
+    """The time-out is one for the whole call, and not for each piece of the answer."""
+    dripping: set[asyncio.Task[None]] = set()
+
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX-Some: ")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+
+    error = await refusal(lambda writer: dripping.add(asyncio.create_task(drip(writer))), seconds=0.2)
+    assert "Timeout" in str(error)
+    for task in dripping:
+        task.cancel()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+
+
+def _break_off(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Le")
+    writer.close()
+
+
+def _answer_nonsense(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 smtp ready, " + SECRETS[0].encode() + b"\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("trouble", [_reset, _break_off, _answer_nonsense])
+async def test_a_broken_connection_is_tried_again(trouble: Callable[[asyncio.StreamWriter], None]) -> None:
+    """Reset, broken off or not HTTP at all; the text of the error quotes nothing of it."""
+    assert str(await refusal(trouble)).startswith("the call failed: ")
+
+
+async def test_a_fuse_that_is_not_there_is_tried_again() -> None:
+    """Refused connections come at once, and often."""
+    async with fuse() as upstream:
+        pass
+    async with sync_with(upstream.url) as sync:
+        with pytest.raises(Retryable, match="the call failed: ClientConnectorError"):
+            await sync(event(), CONTEXT)
+
+
+async def test_retry_after_comes_with_the_error() -> None:
+    """In seconds, on whatever status it stands."""
+    assert (await refusal(answer(429, {"Retry-After": "120"}))).retry_after == 120
+    assert (await refusal(answer(503, {"retry-after": " 7 "}))).retry_after == 7
+    assert (await refusal(answer(302, {"Retry-After": "3", "Location": "/x"}))).retry_after == 3
+    when = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
+    retry_after = (await refusal(answer(500, {"Retry-After": when}))).retry_after
+    assert retry_after is not None
+    assert 590 < retry_after < 601
+    assert (await refusal(answer(500, {"Retry-After": "soon"}))).retry_after is None
+
+
+NOW = datetime(1994, 11, 6, 8, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("000120", 120),
+        ("999999999", 999_999_999),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 2977),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 2977),
+        ("Sun Nov  6 08:49:37 1994", 2977),
+        ("Sun, 06 Nov 1994 08:49:37 -0000", 2977),
+        ("Sun, 06 Nov 1994 09:49:37 +0100", 2977),
+        ("Sat, 05 Nov 1994 08:49:37 GMT", 0),
+    ],
+)
+def test_retry_after_is_read_in_every_form_that_http_knows(text: str, seconds: float) -> None:
+    """Seconds, and the three forms of a date (RFC 9110, section 5.6.7); a date that has passed is now."""
+    assert parse_retry_after(text, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        *("", "-1", "+1", "1.5", "1e3", "1_0", "٣", "0x10", "1000000000", "9" * 5000, "soon"),
+        "Sun, 06 Nov 99999 08:49:37 GMT",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sun, 06 Nov 1994 08:49:37 +99999999999999999999",
+        "Sun, 06 Nov 1994 08:49:37 +9999",
+        "Sun, 99 Nov 1994 99:99:99 GMT",
+    ],
+)
+def test_a_retry_after_that_says_nothing_usable_is_as_good_as_none(text: str | None) -> None:
+    """Above all no answer makes a lane wait for centuries."""
+    assert parse_retry_after(text, NOW) is None
+
+
+DATE_WORDS = st.sampled_from(
+    [
+        "Sun,",
+        "Sun",
+        "06",
+        "Nov",
+        "1994",
+        "94",
+        "9999",
+        "08:49:37",
+        "08.49",
+        "GMT",
+        "+0000",
+        "+9" * 20,
+        "-",
+        ",",
+        "1-2-3",
+    ]
+)
+
+
+@given(st.text() | st.lists(DATE_WORDS, max_size=8).map(" ".join))
+def test_any_retry_after_gives_a_bounded_wait_or_none(text: str) -> None:
+    """It comes from outside and may be anything."""
+    seconds = parse_retry_after(text, NOW)
+    assert seconds is None or 0 <= seconds < 1e9
+
+
+async def test_the_base_url_is_that_of_the_events_environment_unless_the_account_has_its_own() -> None:
+    """With the keys of that environment."""
+    own = account(key="own")
+    async with fuse() as sandbox, fuse() as production, fuse() as staging:
+        known = tenants(sandbox=account(), production=own)
+        async with sync_with(sandbox.url, known, production.url) as sync:
+            await sync(event(), CONTEXT)
+            await sync(event(environment=Environment.PRODUCTION), CONTEXT)
+        async with sync_with(sandbox.url, tenants(sandbox=account(f"{staging.url}/fuse", key="staged"))) as sync:
+            await sync(event(), CONTEXT)
+    told = [
+        [(head.split()[1], _header(head, "fuse-api-key")) for head in each.heads]
+        for each in (sandbox, production, staging)
+    ]
+    path = "/v1/financial_connections/sync"
+    assert told == [[(path, SECRETS[0])], [(path, "own")], [(f"/fuse{path}", "staged")]]
+
+
+@pytest.mark.parametrize(
+    "unknown", [event(tenant="blue"), event(environment=Environment.PRODUCTION)], ids=["tenant", "environment"]
+)
+async def test_an_event_without_an_account_needs_a_person(unknown: Event) -> None:
+    """And is told which table is missing; no call is made, with nobody else's keys either."""
+    async with fuse() as upstream, sync_with(upstream.url, production=upstream.url) as sync:
+        with pytest.raises(Permanent, match=f"tenant {unknown.tenant} has no {unknown.environment} account: add"):
+            await sync(unknown, CONTEXT)
+    assert not upstream.heads
+
+
+async def test_no_cookie_is_kept() -> None:
+    """What Fuse sets for one tenant does not travel with another's keys."""
+    setting = FakeFuse(answer(200, {"Set-Cookie": "session=1; Path=/"}))
+    async with fuse(setting) as upstream, sync_with(upstream.url) as sync:
+        await sync(event(), CONTEXT)
+        await sync(event(), CONTEXT)
+    assert len(upstream.heads) == 2
+    assert [_header(head, "cookie") for head in upstream.heads] == [None, None]
+
+
+async def test_connections_are_used_again() -> None:
+    """A handshake for each call would cost more than the call."""
+    async with fuse() as upstream, sync_with(upstream.url) as sync:
+        for _ in range(5):
+            await sync(event(), CONTEXT)
+    assert len(upstream.heads) == 5
+    assert upstream.connections == 1
+
+
+async def test_of_a_big_answer_only_the_beginning_is_read() -> None:
+    """A gigabyte is announced, and not waited for (promise 9)."""
+    sent = 0
+
+    def endlessly(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 100_000)
+        sent += 1
+
+    assert await call(endlessly) == Applied(status=200)
+    assert sent == 1
+
+
+async def test_a_compressed_answer_is_understood() -> None:
+    """The client offers encodings, so it must live with them."""
+    body = gzip.compress(b'{"message": "synced"}' * 100)
+    assert await call(answer(200, {"Content-Encoding": "gzip"}, body)) == Applied(status=200)
+
+
+async def test_no_secret_is_in_any_log_line_about_a_failed_call() -> None:
+    """Neither the keys, nor the signature, nor the body, nor what Fuse says about them (promise 10)."""
+    echo = answer(401, {"WWW-Authenticate": SECRETS[0]}, " ".join(SECRETS).encode())
+    answers = [echo, answer(500, {"Retry-After": SECRETS[1]}), answer(200)]
+
+    def answer_next(writer: asyncio.StreamWriter) -> None:
+        writer.write(answers.pop(0))
+
+    async def no_wait(*_: float) -> None:
+        """Wait for nothing."""
+
+    with capture_logs() as logs:
+        async with fuse(FakeFuse(answer_next)) as upstream, sync_with(upstream.url) as sync:
+            calls = Calls(handler=sync, backoff=Backoff(initial=1, most=1))
+            await calls.until_done(event(body=SECRETS[4].encode()), no_wait, no_wait)
+    assert [line["error"] for line in logs] == ["Fuse answered 401", "Fuse answered 500"]
+    assert not [secret for secret in SECRETS if secret in str(logs)]
+
+
+async def test_a_call_that_is_cancelled_ends_at_once() -> None:
+    """So that a partition can be let go while Fuse hangs."""
+    async with fuse(FakeFuse(lambda _: None)) as upstream, sync_with(upstream.url) as sync:
+        running = asyncio.create_task(sync(event(), CONTEXT))
+        async with asyncio.timeout(WITHIN):
+            while not upstream.heads:  # noqa: ASYNC110 - what is waited for happens on a socket
+                await asyncio.sleep(0.001)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
