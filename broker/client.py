@@ -4,9 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Any, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from broker.history import History
 from schemas.errors import ConfigurationError
 from schemas.record import Headers, ReceivedRecord
 from schemas.settings import PipelineSettings, variable
@@ -19,12 +20,15 @@ _RESERVED = frozenset(
         "acks",
         "auto.offset.reset",
         "bootstrap.servers",
+        "delivery.timeout.ms",
         "enable.auto.commit",
         "enable.auto.offset.store",
         "enable.idempotence",
         "enable.partition.eof",
         "group.id",
         "isolation.level",
+        "message.timeout.ms",
+        "request.required.acks",
         "partition.assignment.strategy",
         "partitioner",
         "session.timeout.ms",
@@ -37,32 +41,37 @@ _LOG_CRITICAL = 2
 """A level of syslog. What is less comes through `error_cb` too, and librdkafka repeats it at every reconnect."""
 _RECONNECT_MILLISECONDS = 1_000
 """The longest wait before a broker is tried again, so that work goes on soon after it is back."""
+_ANSWER_MILLISECONDS = 15_000
+"""How long a broker may take for a request: one that stands still keeps its connections, and only this tells. A slow
+line has to carry `_FETCH_BYTES` in it."""
 _FETCH_BYTES = 16 * 1024 * 1024
 _FETCH_PARTITION_BYTES = 512 * 1024
 """For one partition in one answer; a record that is larger comes all the same. Every pause throws away what was fetched
 and not yet read, so more would be fetched twice."""
 _PREFETCH_KILOBYTES = 16 * 1024
 """librdkafka's own buffer of records not handed over yet, per consumer; part of what bounds memory."""
+_LEADER_ANSWERS_SECONDS = 3.0
 
 _log = logging.getLogger("librdkafka")
 
 
 def producer(settings: PipelineSettings, own: Mapping[str, object]) -> Producer:
     """Open an idempotent producer that partitions as Java's default partitioner does."""
-    config = _config(settings) | {
+    ours = {
         "acks": "all",
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
+        "request.timeout.ms": _ANSWER_MILLISECONDS,
         "message.max.bytes": max_record_bytes(settings.max_body_bytes),
         **own,
     }
-    return Producer(config, logger=_log)
+    return Producer(_config(settings, ours), logger=_log)
 
 
 def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
     """Open a consumer that commits nothing and resets no offset by itself."""
     record_bytes = max_record_bytes(settings.max_body_bytes)
-    config = _config(settings) | {
+    ours = {
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "auto.offset.reset": "error",
@@ -72,15 +81,16 @@ def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
         "queued.max.messages.kbytes": _PREFETCH_KILOBYTES,
         **own,
     }
-    return Consumer(config, logger=_log)
+    return Consumer(_config(settings, ours), logger=_log)
 
 
 def admin(settings: PipelineSettings, own: Mapping[str, Any]) -> AdminClient:
     """Open an admin client."""
-    return AdminClient(_config(settings) | {**own}, logger=_log)
+    return AdminClient(_config(settings, own), logger=_log)
 
 
-def _config(settings: PipelineSettings) -> Config:
+def _config(settings: PipelineSettings, ours: Mapping[str, Any]) -> Config:
+    """Put what the operator gives above what is ours, but for what the promises stand on."""
     given = {name: value.get_secret_value() for name, value in settings.kafka_client.items()}
     faults = [
         f"{variable('kafka_client')}: {name} is set by fuse-sync itself; remove it."
@@ -93,6 +103,8 @@ def _config(settings: PipelineSettings) -> Config:
         "client.id": "fuse-sync",
         "log_level": _LOG_CRITICAL,
         "reconnect.backoff.max.ms": _RECONNECT_MILLISECONDS,
+        "socket.timeout.ms": _ANSWER_MILLISECONDS,
+        **ours,
         **given,
     }
 
@@ -109,6 +121,24 @@ def read_batch(client: Consumer, most: int, wait_seconds: float) -> list[Message
     if first is None:
         return []
     return [first, *client.consume(most - 1, 0)]
+
+
+def existing(client: Consumer, place: TopicPartition) -> History:
+    """Ask which records of a partition exist. Raises KafkaException if no leader answers within a few seconds."""
+    try:
+        return _ask_leader(client, place)
+    except KafkaException:
+        # Of a partition that is not being read, librdkafka goes on asking the leader it knows, dead or not.
+        client.list_topics(place.topic, _LEADER_ANSWERS_SECONDS)
+        raise
+
+
+def _ask_leader(client: Consumer, place: TopicPartition) -> History:
+    answer = client.get_watermark_offsets(place, _LEADER_ANSWERS_SECONDS)
+    if answer is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - public name of a local error
+    low, high = answer
+    return History(low=low, high=high)
 
 
 def received(message: Message) -> ReceivedRecord:

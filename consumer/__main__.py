@@ -1,37 +1,29 @@
 """`python -m consumer`: the commands of the consumer."""
 
 import argparse
-import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from broker.topics import ensure_topics
 from consumer.run import run
-from schemas.errors import ConfigurationError, Retryable
-from schemas.process import prepare_process
+from schemas.process import prepare_process, run_program
 from schemas.settings import ENVIRON, ConsumerSettings, load
 from schemas.telemetry import configure_logging
 from schemas.tenants import load_tenants
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that `arguments` name; give the exit status: 1 if it cannot go on, 2 for a bad configuration."""
+    """Run the command that `arguments` name; give the exit status."""
     options = _parser().parse_args(arguments)
     overrides = {"group": options.group} if options.group else {}
-    try:
-        return asyncio.run(_run(load(ConsumerSettings, **overrides)))
-    except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except Retryable as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    return run_program(lambda: _run(overrides))
 
 
-async def _run(settings: ConsumerSettings) -> int:
+async def _run(overrides: Mapping[str, str]) -> int:
+    settings = load(ConsumerSettings, **overrides)
     configure_logging(settings.log_level, settings.log_format)
     structlog.contextvars.bind_contextvars(group=settings.group, pid=os.getpid())
     prepare_process()

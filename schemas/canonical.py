@@ -37,6 +37,8 @@ _ANY_DIGIT: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_OR_EXPONENT: Final = (b"0" * 16, b"0e")
 _WHOLE_OR_SMALL: Final = (b".0,", b".0]", b".0}", b".00000")
 
+_FLAT: Final = frozenset({str, bool, type(None)})
+
 _MAX_INDEX: Final = str(2**32 - 2)
 
 _BRACKETS: Final = b"[]{}"
@@ -111,10 +113,16 @@ def _keeps_all_members(raw: bytes, compact: bytes) -> bool:
     return compact == raw or _outside_strings(compact).count(b":") == _outside_strings(raw).count(b":")
 
 
-def _write_plain(raw: bytes, compact: bytes, value: object) -> bytes:
-    if _is_unusual(compact):
+def _write_plain(raw: bytes, compact: bytes, members: Mapping[str, object]) -> bytes:
+    if not _is_flat(members) and _is_unusual(compact):
         return read_exact(raw).canonical()
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
+
+
+def _is_flat(members: Mapping[str, object]) -> bool:
+    """Tell, sooner than `_is_unusual` could, that there are only strings and literals under ordinary keys."""
+    names = "".join(members)
+    return names.isascii() and not any(map(str.isdigit, members)) and _FLAT.issuperset(map(type, members.values()))
 
 
 def _is_unusual(compact: bytes) -> bool:

@@ -1,12 +1,35 @@
-"""What every long-running program of ours does to its own process at the start."""
+"""What every long-running program of ours does with its own process."""
 
 import asyncio
 import gc
 import resource
 import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from schemas.errors import ConfigurationError, Retryable
 
 _COLLECT_AFTER = 50_000
 _COLLECT_ALL_AFTER = 100
+
+
+def run_program(program: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run a program to its end and give its exit status.
+
+    What keeps it from starting goes to standard error, one sentence a line: 2 for a faulty configuration, 1 for what
+    may be over at the next try.
+    """
+    try:
+        return uvloop.run(program())
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except Retryable as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
 
 
 def prepare_process() -> None:

@@ -184,7 +184,8 @@ def _environment(text: str) -> Environment:
 
 
 def _format_time(time: datetime) -> bytes:
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()
+    utc = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return f"{utc.isoformat()[:-6]}Z".encode()
 
 
 def _time(text: str) -> datetime:
