@@ -1,13 +1,13 @@
 """The log reader: read a stretch of one partition, outside any group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from broker.client import consumer, kafka_error, read_batch, received
+from broker.client import consumer, existing, kafka_error, read_batch, received
 from broker.history import History
 from schemas.errors import Retryable
 from schemas.record import ReceivedRecord
@@ -17,7 +17,6 @@ _BATCH = 2_000
 _WAIT_SECONDS = 0.1
 _FETCH_WAIT_MILLISECONDS = 10
 """How long a broker may hold a fetch that finds nothing new: the next stretch's fetch has to wait behind it."""
-_REQUEST_SECONDS = 10.0
 _STALLED_SECONDS = 30.0
 
 
@@ -41,15 +40,10 @@ class LogReader:
 
     async def history(self, topic: str, partition: int) -> History:
         """Ask which records of a partition exist. Raises Retryable if no broker answers in time."""
-        place = TopicPartition(topic, partition)
         try:
-            answer = await asyncio.to_thread(self._consumer.get_watermark_offsets, place, _REQUEST_SECONDS)
+            return await asyncio.to_thread(existing, self._consumer, TopicPartition(topic, partition))
         except KafkaException as error:
             raise Retryable(f"{topic}[{partition}]: {kafka_error(error).str()}") from None
-        if answer is None:
-            raise Retryable(f"{topic}[{partition}]: no broker answered within {_REQUEST_SECONDS} s")
-        low, high = answer
-        return History(low=low, high=high)
 
     async def read(self, topic: str, partition: int, stretch: range) -> AsyncIterator[Sequence[ReceivedRecord]]:
         """Give the records at the offsets of `stretch`, in batches and in order.
@@ -72,9 +66,19 @@ class LogReader:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _STALLED_SECONDS
         while loop.time() < deadline:
-            messages = await asyncio.to_thread(read_batch, self._consumer, _BATCH, _WAIT_SECONDS)
+            messages = await _to_its_end(asyncio.to_thread(read_batch, self._consumer, _BATCH, _WAIT_SECONDS))
             for error in filter(None, (message.error() for message in messages)):
                 raise Retryable(f"{topic}[{partition}]: {error.str()}")
             if messages:
                 return [received(message) for message in messages]
         raise Retryable(f"{topic}[{partition}]: nothing could be read for {_STALLED_SECONDS} s")
+
+
+async def _to_its_end(reading: Coroutine[Any, Any, list[Message]]) -> list[Message]:
+    """Wait for a thread even when cancelled: it would else read on, and take records of whatever is read next."""
+    task = asyncio.ensure_future(reading)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

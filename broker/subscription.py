@@ -25,8 +25,8 @@ from confluent_kafka import (
 )
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from broker.client import consumer, kafka_error, read_batch, received
-from broker.history import History, starting_offset
+from broker.client import consumer, existing, kafka_error, read_batch, received
+from broker.history import starting_offset
 from schemas.errors import FuseSyncError
 from schemas.record import ReceivedRecord
 from schemas.settings import ConsumerSettings
@@ -149,6 +149,7 @@ class Subscription:
             while not self._stopping:
                 self._run_commands()
                 self._hand_over(self._read_held())
+            self._let_go([*self._tenures])  # before closing: while it closes, librdkafka sends no heartbeats
             self._run_commands()
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - the thread's edge: whatever ends it ends the process
@@ -236,7 +237,7 @@ class Subscription:
     def _start(self, committed: TopicPartition) -> int:
         """Find where to read from, and report what the group will never see because it has expired."""
         wanted = None if committed.offset in (OFFSET_INVALID, OFFSET_BEGINNING) else committed.offset
-        start, gone = starting_offset(wanted, _patiently(self._history, committed))
+        start, gone = starting_offset(wanted, _patiently(existing, self._consumer, committed))
         if gone:
             self._log.error(
                 LogEvent.HISTORY_EXPIRED, partition=committed.partition, first_gone=gone.start, last_gone=gone.stop - 1
@@ -250,15 +251,12 @@ class Subscription:
                 raise KafkaException(place.error)
         return places
 
-    def _history(self, place: TopicPartition) -> History:
-        answer = self._consumer.get_watermark_offsets(place, _REQUEST_SECONDS)
-        if answer is None:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - public name of a local error
-        low, high = answer
-        return History(low=low, high=high)
-
     def _on_revoke(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        numbers = [partition.partition for partition in partitions]
+        self._let_go([partition.partition for partition in partitions if partition.partition in self._tenures])
+
+    def _let_go(self, numbers: Sequence[int]) -> None:
+        if not numbers:
+            return
         released = asyncio.run_coroutine_threadsafe(self._release(numbers), self._loop)
         while not released.done():  # the partitions that stay still have to be committed meanwhile
             self._run_commands()

@@ -20,6 +20,7 @@ from confluent_kafka.admin import (
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from broker.client import admin, kafka_error
+from broker.connection_trouble import connection_fault, explanation
 from broker.topic_check import (
     CreateTopic,
     Found,
@@ -74,8 +75,8 @@ async def ensure_topics(
 
     The source, `settings.topic`, is always among them; the others get the partition count that it really has. Without
     `specs` they are what the process of these settings needs: a member the three of its group, the ingress none.
-    Raises ConfigurationError with every fault and the command that mends it, and Retryable if the cluster does not
-    answer within about `within` seconds.
+    Raises ConfigurationError with every fault and the command that mends it, or after some ten seconds in which no
+    broker let us in, and Retryable if the cluster does not answer within about `within` seconds.
     """
     source = source_spec(settings.topic, retention=settings.topic_retention, max_body_bytes=settings.max_body_bytes)
     wanted = _own_specs(settings) if specs is None else specs
@@ -97,29 +98,31 @@ async def _ensure(settings: PipelineSettings, specs: Sequence[TopicSpec], within
         wait=wait_fixed(_PAUSE_SECONDS),
         reraise=True,
     )
-    trouble: list[str] = []
+    trouble: list[KafkaError] = []
     client = _open(settings, trouble)
     try:
-        wanted: Wanted = await patiently(_wanted, client, settings, specs)
+        wanted: Wanted = await patiently(_wanted, client, settings, specs, trouble)
         refusals: dict[str, str] = {}
         found: Found = await patiently(_advance, client, wanted, refusals)
     except Retryable as error:
         client.poll(0)  # reports what librdkafka knows of its connections
-        raise Retryable("; ".join([str(error), *trouble[-1:]])) from None
+        raise Retryable("; ".join(filter(None, [str(error), explanation(trouble)]))) from None
     if found_faults := faults(wanted, found, refusals):
         raise ConfigurationError(found_faults)
 
 
-def _open(settings: PipelineSettings, trouble: list[str]) -> AdminClient:
+def _open(settings: PipelineSettings, trouble: list[KafkaError]) -> AdminClient:
     """Open a client that appends to `trouble` why it gets no connection, instead of logging each attempt."""
     try:
-        return admin(settings, {"error_cb": lambda error: trouble.append(error.str())})
+        return admin(settings, {"error_cb": trouble.append})
     except KafkaException as error:
         raise ConfigurationError([f"{variable('kafka_client')}: {kafka_error(error).str()}."]) from None
 
 
-async def _wanted(client: AdminClient, settings: PipelineSettings, specs: Sequence[TopicSpec]) -> Wanted:
-    brokers = await _brokers(client)
+async def _wanted(
+    client: AdminClient, settings: PipelineSettings, specs: Sequence[TopicSpec], trouble: Sequence[KafkaError]
+) -> Wanted:
+    brokers = await _brokers(client, trouble)
     return Wanted(
         specs=specs,
         partitions=settings.topic_partitions,
@@ -128,11 +131,15 @@ async def _wanted(client: AdminClient, settings: PipelineSettings, specs: Sequen
     )
 
 
-async def _brokers(client: AdminClient) -> int:
+async def _brokers(client: AdminClient, trouble: Sequence[KafkaError]) -> int:
+    """Count the brokers. Raises ConfigurationError where none lets us in: the time until then is patience enough."""
     described = client.describe_cluster(request_timeout=_REQUEST_SECONDS)
     try:
         return len((await asyncio.wrap_future(described)).nodes)
     except KafkaException as error:
+        client.poll(0)  # reports what librdkafka knows of its connections
+        if refused := connection_fault(trouble):
+            raise ConfigurationError([refused]) from None
         servers = variable("kafka_bootstrap_servers")
         raise Retryable(f"no broker of {servers} answers: {kafka_error(error).str()}") from None
 

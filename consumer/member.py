@@ -94,6 +94,10 @@ class GroupMember:
                 self._log.warning(LogEvent.PARTITION_LOST, partition=partition, held=tenure.engine.held)
         self._share_bounds()
 
+    def abandon(self) -> None:
+        """Forget every partition: what cannot be committed any more must not be worked on."""
+        self.lost([*self._tenures])
+
     async def commit_regularly(self) -> None:
         """Commit every frontier at the interval of the settings, or as often as the lease needs it, for ever."""
         lease = self._settings.session_timeout_seconds * LEASE_SHARE

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -35,6 +36,8 @@ async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
         failures = [ending.result() for ending in endings[1:] if ending.done()]
         for failure in failures:
             structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
+        if failures:
+            member.abandon()
         commits.cancel()
     structlog.get_logger().info(LogEvent.MEMBER_STOPPED, unreadable=member.unreadable)
     return 1 if failures else 0
@@ -75,8 +78,9 @@ def _member_name() -> str:
 def _end_on_unexpected(member: GroupMember) -> None:
     """End the process when a callback fails: going on could leave events in memory that nobody handles."""
 
-    def unexpected(_: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
-        error = context.get("exception")
-        member.fail(error if isinstance(error, BaseException) else RuntimeError(str(context.get("message"))))
+    def unexpected(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        loop.default_exception_handler(context)
+        if "handle" in context:  # a callback; failed tasks of ours are noticed by `GroupMember.check`
+            member.fail(context.get("exception") or RuntimeError(context["message"]))
 
     asyncio.get_running_loop().set_exception_handler(unexpected)

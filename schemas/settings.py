@@ -174,7 +174,13 @@ class ConsumerSettings(PipelineSettings):
     fuse_production_url: BaseUrl = _setting(
         "https://api.letsfuse.com", "URL", "Fuse's base URL for events of the production environment."
     )
-    call_connect_timeout_seconds: float = _setting(5.0, "seconds", "How long connecting to Fuse may take.", gt=0)
+    call_connect_timeout_seconds: float = _setting(
+        5.0,
+        "seconds",
+        "How long connecting to Fuse may take; never longer than 0.4 of the session timeout, so that no request is "
+        "sent when somebody else may own its partition.",
+        gt=0,
+    )
     call_timeout_seconds: float = _setting(
         30.0, "seconds", "How long one call to Fuse may take in all, connecting included.", gt=0
     )

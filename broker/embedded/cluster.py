@@ -26,7 +26,8 @@ class EmbeddedKafka:
     """A cluster of one or three Kafka nodes in processes of this machine, on the loopback address.
 
     A context manager, `async with` or `with`; once entered, all nodes answer. Each node is broker and controller.
-    `properties` are Kafka's own (`server.properties`) and win over ours. Nodes are counted from 0.
+    `properties` are Kafka's own (`server.properties`) and win over ours, save that `listeners` come on top of the
+    one of `bootstrap_servers`; their ports are yours, so they fit one node only. Nodes are counted from 0.
 
     The data lives in a temporary directory, removed at the end. No process of the cluster survives this one, and
     neither does the directory, even where this process is ended by SIGKILL. Entering raises ConfigurationError where

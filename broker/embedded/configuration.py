@@ -39,21 +39,24 @@ _QUICK = {
 
 
 def server_properties(node: int, ports: Sequence[Ports], data: Path, given: Mapping[str, str]) -> str:
-    """Write the configuration of `node`, an index into `ports`; what is `given` wins.
+    """Write the configuration of `node`, an index into `ports`; what is `given` wins, save `listeners`: added.
 
     Every node is both broker and controller. Kafka counts nodes from 1 here.
     """
     voters = ",".join(f"{i}@{HOST}:{each.controller}" for i, each in enumerate(ports, start=1))
     own = ports[node]
+    listeners = [f"PLAINTEXT://{HOST}:{own.client}", f"CONTROLLER://{HOST}:{own.controller}"]
+    if added := given.get("listeners"):
+        listeners.append(added)
     properties = {
         "process.roles": "broker,controller",
         "node.id": str(node + 1),
         "controller.quorum.voters": voters,
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{HOST}:{own.client},CONTROLLER://{HOST}:{own.controller}",
         "log.dirs": str(data),
         **broker_defaults(len(ports)),
         **given,
+        "listeners": ",".join(listeners),
     }
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 

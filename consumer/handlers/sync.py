@@ -10,6 +10,7 @@ import aiohttp
 
 from consumer.handler import Context
 from consumer.handlers.fuse_request import FuseRequest, sync_request
+from consumer.lease import LEASE_SHARE
 from schemas.errors import Permanent, Retryable
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
@@ -52,10 +53,16 @@ class Sync:
             async with self.session.post(
                 request.url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
-                await response.content.read(_MOST_ANSWER_BYTES)
+                await _read(response.content)
                 return _judge(response.status, response.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Retryable(f"the call failed: {type(error).__name__}") from None
+
+
+async def _read(answer: aiohttp.StreamReader) -> None:
+    left = _MOST_ANSWER_BYTES
+    while left > 0 and (piece := await answer.read(left)):
+        left -= len(piece)
 
 
 def _judge(status: int, retry_after: str | None) -> HandlerResult:
@@ -86,6 +93,9 @@ def open_session(settings: ConsumerSettings) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=settings.max_in_flight, keepalive_timeout=30),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(
-            total=settings.call_timeout_seconds, sock_connect=settings.call_connect_timeout_seconds
+            total=settings.call_timeout_seconds,
+            sock_connect=min(
+                settings.call_connect_timeout_seconds, settings.session_timeout_seconds * (1 - LEASE_SHARE)
+            ),
         ),
     )

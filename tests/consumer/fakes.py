@@ -75,7 +75,7 @@ async def until(is_so: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         await settle(is_so)
         while not is_so():
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
             await settle(is_so)
 
 

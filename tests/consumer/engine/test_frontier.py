@@ -58,4 +58,4 @@ class FrontierMachine(RuleBasedStateMachine):
 
 
 TestFrontier = FrontierMachine.TestCase
-TestFrontier.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestFrontier.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

@@ -51,4 +51,4 @@ class LanesMachine(RuleBasedStateMachine):
 
 
 TestLanes = LanesMachine.TestCase
-TestLanes.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestLanes.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

@@ -51,7 +51,7 @@ class ScheduleMachine(RuleBasedStateMachine):
 
 
 TestSchedule = ScheduleMachine.TestCase
-TestSchedule.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestSchedule.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
 @given(st.dictionaries(st.sampled_from(TENANTS), st.integers(1, 50), min_size=1))
