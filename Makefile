@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format requirements docs clean
+.PHONY: demo test check format requirements docs simulate mutants clean
 
 demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
 	@$(BIN)/python -m sandbox demo
@@ -33,6 +33,12 @@ requirements: $(READY)  ## pin anew what pyproject.toml asks for
 docs: $(READY)  ## write the generated pages and contracts anew
 	$(BIN)/python -m schemas settings > docs/settings.md
 	$(BIN)/python -m schemas contract docs/contract
+
+simulate: $(READY)  ## the engine under crashes, frozen members and late writes: make simulate SEEDS=100000
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000)
+
+mutants: $(READY)  ## bugs planted one by one; fails if the simulation misses one
+	$(BIN)/python -m tests.mutants
 
 $(READY): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)

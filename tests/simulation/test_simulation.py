@@ -1,0 +1,72 @@
+"""The engine under crashes, frozen members, late writes and offset resets (promises 4 to 9)."""
+
+import pytest
+
+from tests.simulation.many import Summary, run_many, together
+from tests.simulation.run import simulate
+
+pytestmark = pytest.mark.timeout(300)  # other work may share the cores
+RUNS = 1_500
+INTERESTING = (
+    "call cancelled while letting go",
+    "call failed",
+    "call failed with Retry-After",
+    "call of a member that lost the partition overlaps",
+    "call repeated that was open when its member went",
+    "call waits for the lease",
+    "claim refused",
+    "commit not answered",
+    "commit of a dead member is taken",
+    "commit of a past tenure dropped",
+    "commit refused",
+    "crash between the end of a call and the acknowledgement of its outcome",
+    "crash during a call",
+    "cut off from Kafka",
+    "event ignored",
+    "event skipped that ended before",
+    "frozen past the session timeout",
+    "garbage skipped",
+    "mark of a member that owns nothing any more",
+    "offset reset",
+    "older commit lands after a newer one",
+    "partition lost",
+    "partition moves to another member",
+    "paused at the bounds",
+    "reading back fails on the way",
+    "rival's mark seen and claimed again",
+    "stopped in good order",
+    "takeover without metadata",
+    "write of a dead member lands",
+    "write refused by a full queue",
+    "zombie wakes with calls or outcomes open",
+    "zombie's outcome lands behind the next owner's mark",
+)
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    """Run all seeds once."""
+    return together(list(run_many(0, RUNS)))
+
+
+def test_every_run_keeps_promises_4_to_9(summary: Summary) -> None:
+    """No schedule loses, reorders, overlaps, forgets or repeats beyond what is allowed."""
+    texts = [f"seed {failure.seed}: {failure.text}" for failure in summary.failures]
+    assert not texts, "\n".join([*texts[:5], "replay with: python -m tests.simulation SEED --trace"])
+    assert summary.runs == RUNS
+
+
+@pytest.mark.parametrize("what", INTERESTING)
+def test_the_runs_meet_what_is_interesting(summary: Summary, what: str) -> None:
+    """A simulation in which nothing goes wrong would prove nothing."""
+    assert summary.seen[what] > 0
+
+
+def test_a_seed_replays_exactly() -> None:
+    """The same seed gives the same trace, so that a failure can be looked into."""
+    first: list[str] = []
+    second: list[str] = []
+    simulate(7, first.append)
+    simulate(7, second.append)
+    assert first == second
+    assert len(first) > 100
