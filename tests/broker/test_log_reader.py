@@ -23,7 +23,7 @@ def settings(cluster: Cluster) -> ConsumerSettings:
     return ConsumerSettings(
         kafka_bootstrap_servers=cluster.bootstrap_servers,
         tenants_file=Path("tenants.toml"),
-        _env_file=None,  # type: ignore[call-arg] # pydantic-settings' own argument
+        _env_file=None,
     )
 
 
