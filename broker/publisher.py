@@ -69,7 +69,7 @@ class Publisher:
             "queue.buffering.max.messages": bounds.messages,
             "queue.buffering.max.kbytes": max(1, bounds.bytes // 1024),
             "message.timeout.ms": int(bounds.deadline_seconds * 1000),
-            "linger.ms": 2,
+            "linger.ms": 5,  # a request carries one partition of records: without waiting, hardly more than one record
             "error_cb": self._troubled,
         }
         self._settings = settings

@@ -1,8 +1,9 @@
 """Topic administration: the start-up check that creates and extends topics, and refuses what cannot work."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -99,30 +100,42 @@ async def _ensure(settings: PipelineSettings, specs: Sequence[TopicSpec], within
         reraise=True,
     )
     trouble: list[KafkaError] = []
-    client = _open(settings, trouble)
+    refusals: dict[str, str] = {}
     try:
-        wanted: Wanted = await patiently(_wanted, client, settings, specs, trouble)
-        refusals: dict[str, str] = {}
-        found: Found = await patiently(_advance, client, wanted, refusals)
+        wanted: Wanted = await patiently(_wanted, settings, specs, trouble)
+        found: Found = await patiently(_attempt, settings, wanted, refusals, trouble)
     except Retryable as error:
-        client.poll(0)  # reports what librdkafka knows of its connections
         raise Retryable("; ".join(filter(None, [str(error), explanation(trouble)]))) from None
     if found_faults := faults(wanted, found, refusals):
         raise ConfigurationError(found_faults)
 
 
-def _open(settings: PipelineSettings, trouble: list[KafkaError]) -> AdminClient:
-    """Open a client that appends to `trouble` why it gets no connection, instead of logging each attempt."""
+@contextmanager
+def _client(settings: PipelineSettings, trouble: list[KafkaError]) -> Iterator[AdminClient]:
+    """Open a client for one attempt, which appends to `trouble` why it gets no connection instead of logging it.
+
+    Another attempt needs another client: librdkafka waits for the controller that it was first told of, dead or not.
+    """
     try:
-        return admin(settings, {"error_cb": trouble.append})
+        client = admin(settings, {"error_cb": trouble.append})
     except KafkaException as error:
         raise ConfigurationError([f"{variable('kafka_client')}: {kafka_error(error).str()}."]) from None
+    try:
+        yield client
+    finally:
+        client.poll(0)  # reports what librdkafka knows of its connections
 
 
-async def _wanted(
-    client: AdminClient, settings: PipelineSettings, specs: Sequence[TopicSpec], trouble: Sequence[KafkaError]
-) -> Wanted:
-    brokers = await _brokers(client, trouble)
+async def _wanted(settings: PipelineSettings, specs: Sequence[TopicSpec], trouble: list[KafkaError]) -> Wanted:
+    """Find out what to make. Raises ConfigurationError where no broker lets us in: the time-out is patience enough."""
+    known = len(trouble)
+    try:
+        with _client(settings, trouble) as client:
+            brokers = await _brokers(client)
+    except Retryable:
+        if refused := connection_fault(trouble[known:]):
+            raise ConfigurationError([refused]) from None
+        raise
     return Wanted(
         specs=specs,
         partitions=settings.topic_partitions,
@@ -131,17 +144,20 @@ async def _wanted(
     )
 
 
-async def _brokers(client: AdminClient, trouble: Sequence[KafkaError]) -> int:
-    """Count the brokers. Raises ConfigurationError where none lets us in: the time until then is patience enough."""
+async def _brokers(client: AdminClient) -> int:
     described = client.describe_cluster(request_timeout=_REQUEST_SECONDS)
     try:
         return len((await asyncio.wrap_future(described)).nodes)
     except KafkaException as error:
-        client.poll(0)  # reports what librdkafka knows of its connections
-        if refused := connection_fault(trouble):
-            raise ConfigurationError([refused]) from None
         servers = variable("kafka_bootstrap_servers")
         raise Retryable(f"no broker of {servers} answers: {kafka_error(error).str()}") from None
+
+
+async def _attempt(
+    settings: PipelineSettings, wanted: Wanted, refusals: dict[str, str], trouble: list[KafkaError]
+) -> Found:
+    with _client(settings, trouble) as client:
+        return await _advance(client, wanted, refusals)
 
 
 async def _advance(client: AdminClient, wanted: Wanted, refusals: dict[str, str]) -> Found:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import sandbox
@@ -49,8 +50,8 @@ class Pipeline:
 
     @property
     def running(self) -> list[Member]:
-        """The members whose processes run."""
-        return [member for member in self.members if member.child.running]
+        """The members that have neither ended nor been asked to."""
+        return [member for member in self.members if member.child.running and not member.child.expected_to_end]
 
     async def begin(self, members: int) -> None:
         """Start everything, and wait until it answers and the members have shared all partitions."""
@@ -75,15 +76,14 @@ class Pipeline:
 
     async def shared(self) -> None:
         """Wait until each partition is held by one of the running members, and each of them holds some."""
-        wanted = set(range(self.partitions))
         try:
             async with asyncio.timeout(READY_SECONDS):
-                while not self._is_shared(wanted):
+                while not self.is_shared:
                     self.check()
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError:
             held = {member.name: sorted(member.partitions) for member in self.running}
-            raise ChildEnded(f"the members did not share {len(wanted)} partitions in time: {held}") from None
+            raise ChildEnded(f"the members did not share the partitions in {READY_SECONDS:.0f} s: {held}") from None
 
     def check(self) -> None:
         """Look at every process. Raises ChildEnded for one that ended without having been asked to."""
@@ -100,6 +100,12 @@ class Pipeline:
             child.remove()
 
     @property
+    def is_shared(self) -> bool:
+        """Say whether each partition is held by one of the running members, and each of them holds some."""
+        held = [member.partitions for member in self.running]
+        return all(held) and sorted(chain.from_iterable(held)) == list(range(self.partitions))
+
+    @property
     def partitions(self) -> int:
         """How many partitions the topic has."""
         return int(str(self._settings()["topic_partitions"]))
@@ -107,10 +113,6 @@ class Pipeline:
     def log(self, name: str) -> list[Mapping[str, object]]:
         """Read the whole log of a process."""
         return [log_fields(line) for line in (self._directory / f"{name}.log").read_bytes().splitlines()]
-
-    def _is_shared(self, wanted: set[int]) -> bool:
-        held = [member.partitions for member in self.running]
-        return all(held) and sum(map(len, held)) == len(wanted) and set().union(*held) == wanted
 
     def _start(self, name: str, *arguments: str) -> Child:
         child = Child(

@@ -1,0 +1,172 @@
+"""What the scenarios share: a running pipeline on a real Kafka, and the judge's verdict on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import islice, takewhile
+from typing import Protocol
+
+import aiohttp
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from sandbox.calls import Call
+from sandbox.demo.member import Member
+from sandbox.demo.pipeline import TENANTS_FILE, Pipeline, Site, open_pipeline
+from sandbox.generator import GeneratedWebhook, Mix, generate
+from sandbox.inquiry import Inquiry
+from sandbox.judge import Verdict, judge
+from sandbox.manifest import Manifest
+from sandbox.plan import Plan
+from sandbox.sender import Pace, send
+from schemas.outcome import Ended, Taken, read_outcome
+from schemas.settings import ENVIRON, variable
+from schemas.tenants import load_tenants
+from schemas.topics import consumer_group_id, group_topics
+from tests.conftest import Cluster
+
+SESSION_SECONDS = 6.0 if ENVIRON.get(variable("kafka_bootstrap_servers")) else 3.0
+"""Six is the least that a cluster allows unless it is told otherwise, as ours are."""
+MIX = Mix(connections=300, scrambled_share=0.2, other_share=0.1)
+QUICK_RETRIES = {"retry_initial_seconds": 0.1, "retry_max_seconds": 1, "call_timeout_seconds": 2}
+
+_SETTLED_WITHIN = 60.0
+_STOPPED_WITHIN = 15.0
+_POLL = 0.1
+
+
+class Scenario:
+    """A running pipeline, with what scenarios do to it and ask of it."""
+
+    def __init__(self, pipeline: Pipeline, inquiry: Inquiry, servers: str, topic: str) -> None:
+        self.pipeline = pipeline
+        self.inquiry = inquiry
+        self.servers = servers
+        self.topic = topic
+        self.group = consumer_group_id(topic, "sync")
+        self.admin = AdminClient({"bootstrap.servers": servers})
+
+    async def send(self, count: int, mix: Mix = MIX, pace: Pace | None = None, seed: int = 1) -> Manifest:
+        """Send webhooks to the ingress and give the manifest."""
+        return await send(islice(webhooks(mix, seed), count), self.pipeline.ingress_url, pace or Pace())
+
+    async def send_while(self, going: Callable[[], bool], mix: Mix, pace: Pace) -> Manifest:
+        """Send webhooks for as long as `going` says so, however slow the machine is today."""
+        return await send(takewhile(lambda _: going(), webhooks(mix, 1)), self.pipeline.ingress_url, pace)
+
+    async def settled(self) -> None:
+        """Wait until the committed frontier is at the end of every partition: every event has ended, durably."""
+        await until(self._is_settled, _SETTLED_WITHIN, self.pipeline.check)
+
+    async def synced(self, count: int) -> None:
+        """Wait until so many events have been synced."""
+
+        async def reached() -> bool:
+            return (await self.inquiry.summary()).synced >= count
+
+        await until(reached, _SETTLED_WITHIN, self.pipeline.check)
+
+    async def stop(self, member: Member) -> None:
+        """Ask a member by SIGTERM to leave; it has to end well."""
+        member.child.terminate()
+        assert await member.child.ended(_STOPPED_WITHIN) == 0, f"{member.name} did not end well"
+
+    async def verdict(self, manifest: Manifest) -> Verdict:
+        """Wait for everything to be settled, stop the members in order, and judge."""
+        await self.settled()
+        await asyncio.gather(*(self.stop(member) for member in self.pipeline.running))
+        return judge(manifest, await self.calls())
+
+    async def calls(self) -> list[Call]:
+        """Ask the fake Fuse for all calls that it received."""
+        return await self.inquiry.calls()
+
+    def logged(self, event: str) -> list[Mapping[str, object]]:
+        """Give the log lines of this name of all members."""
+        names = [member.name for member in self.pipeline.members]
+        return [line for name in names for line in self.pipeline.log(name) if line.get("event") == event]
+
+    def outcomes(self) -> dict[int, list[Ended | Taken]]:
+        """Read the group's outcomes log, as anybody may: each partition's records from the beginning to the end."""
+        topic = group_topics(self.topic, "sync").outcomes
+        reader = Consumer({"bootstrap.servers": self.servers, "group.id": "nobody", "enable.partition.eof": True})
+        reader.assign([TopicPartition(topic, place.partition, OFFSET_BEGINNING) for place in self.partitions()])
+        logs: dict[int, list[Ended | Taken]] = {place.partition: [] for place in self.partitions()}
+        ends = 0
+        while ends < len(logs):
+            message = reader.poll(10)
+            assert message is not None, "the outcomes log does not answer"
+            if message.error() is not None:
+                ends += 1
+            else:
+                logs[message.partition() or 0].append(read_outcome(message.value()))
+        reader.close()
+        return logs
+
+    def partitions(self) -> list[TopicPartition]:
+        """Name the partitions of the source topic."""
+        return [TopicPartition(self.topic, number) for number in range(self.pipeline.partitions)]
+
+    async def _is_settled(self) -> bool:
+        return await asyncio.to_thread(lambda: self._frontiers() == self._ends())
+
+    def _frontiers(self) -> dict[int, int]:
+        asked = self.admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.group, self.partitions())])
+        places = asked[self.group].result(timeout=20).topic_partitions
+        # Nothing committed yet in a partition is said with a negative number.
+        return {place.partition: max(0, place.offset) for place in places}
+
+    def _ends(self) -> dict[int, int]:
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # the client's stubs leave it out
+        asked = self.admin.list_offsets(dict.fromkeys(self.partitions(), latest))
+        return {place.partition: end.result(timeout=20).offset for place, end in asked.items()}
+
+
+class Stage(Protocol):
+    """Runs a pipeline: so many members, Fuse's failures, a Kafka other than the shared one, settings by name."""
+
+    def __call__(
+        self, *, members: int = 2, plan: Plan | None = None, servers: str | None = None, **settings: object
+    ) -> AbstractAsyncContextManager[Scenario]:
+        """Open the pipeline; at the end nothing of it is left."""
+
+
+async def until(
+    reached: Callable[[], Awaitable[bool]], within: float, check: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until something is reached; fail when it takes too long, or when `check` does meanwhile."""
+    async with asyncio.timeout(within):
+        while not await reached():
+            check()
+            await asyncio.sleep(_POLL)
+
+
+def webhooks(mix: Mix, seed: int) -> Iterator[GeneratedWebhook]:
+    """Make webhooks of the demo's tenants."""
+    return generate(load_tenants(TENANTS_FILE, {}), mix, seed)
+
+
+@asynccontextmanager
+async def open_scenario(site: Site, members: int) -> AsyncIterator[Scenario]:
+    """Run a pipeline at a site."""
+    async with open_pipeline(site, members=members) as pipeline, aiohttp.ClientSession() as session:
+        yield Scenario(pipeline, Inquiry(session, pipeline.fuse_url), site.bootstrap_servers, site.topic)
+
+
+@pytest.fixture
+def stage(cluster: Cluster, topic_name: str) -> Stage:
+    """Give a context manager that runs a pipeline on a topic of the test's own."""
+
+    def open_(
+        *, members: int = 2, plan: Plan | None = None, servers: str | None = None, **settings: object
+    ) -> AbstractAsyncContextManager[Scenario]:
+        site = Site(
+            bootstrap_servers=servers or cluster.bootstrap_servers,
+            topic=topic_name,
+            plan=plan or Plan(),
+            settings={"session_timeout_seconds": SESSION_SECONDS, **QUICK_RETRIES, **settings},
+        )
+        return open_scenario(site, members)
+
+    return open_

@@ -1,0 +1,90 @@
+"""The brokers of a cluster of three die one after another under load, and come back.
+
+Any two carry on: `min.insync.replicas` is two. What a broker led, coordinated or was being sent moves to the others,
+and the members take partitions over meanwhile, without being restarted.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from broker.embedded import EmbeddedKafka
+from sandbox.generator import Mix
+from sandbox.plan import Plan
+from sandbox.sender import Pace
+from tests.scenarios.conftest import Scenario, Stage
+
+ORDER = (1, 2, 0)
+DOWN_SECONDS = 5.0
+"""Longer than the four seconds after which the cluster gives a broker's partitions to others."""
+MIX = Mix(connections=400, other_share=0)
+PLAN = Plan(delay=(0.01, 0.04))
+PACE = Pace(rate=200, attempts=100, longest_wait=1.0)
+SETTINGS = {"session_timeout_seconds": 6, "max_in_flight": 100}
+"""A session lasts longer than the four seconds until a dead coordinator has a successor."""
+SYNCED_WITHIN = 30.0
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("embeddable")]
+
+
+@asynccontextmanager
+async def dead(kafka: EmbeddedKafka, node: int) -> AsyncIterator[None]:
+    """Kill a node, and start it again at the end."""
+    await kafka.stop_node(node, graceful=False)
+    try:
+        yield
+    finally:
+        await kafka.start_node(node)
+
+
+async def goes_on(scenario: Scenario) -> None:
+    """Wait until more events have been synced than now, by far."""
+    await scenario.synced((await scenario.inquiry.summary()).synced + 200)
+
+
+async def test_brokers_that_die_one_after_another_cost_nothing_but_time(stage: Stage) -> None:
+    """Defends promises 1, 4, 5 and 8."""
+    events = 6_000
+    async with (
+        EmbeddedKafka(nodes=3) as kafka,
+        stage(members=2, servers=kafka.bootstrap_servers, plan=PLAN, **SETTINGS) as scenario,
+    ):
+        sending = asyncio.create_task(scenario.send(events, MIX, PACE))
+        await goes_on(scenario)
+        for node in ORDER:
+            async with dead(kafka, node):
+                await asyncio.sleep(DOWN_SECONDS)  # the outage is the scenario: nothing to wait for
+        manifest = await sending
+        async with asyncio.timeout(SYNCED_WITHIN):
+            await scenario.settled()
+        verdict = await scenario.verdict(manifest)
+
+    assert set(manifest.answers) <= {"200", "503"}
+    assert verdict.kept, verdict
+    assert verdict.synced == events
+    assert verdict.repeated <= len(ORDER) * SETTINGS["max_in_flight"]
+
+
+async def test_members_take_over_from_each_other_while_a_broker_stays_dead(stage: Stage) -> None:
+    """Defends promises 4 and 5: whoever takes over asks brokers for logs that it has never read."""
+    events = 3_000
+    async with (
+        EmbeddedKafka(nodes=3) as kafka,
+        stage(members=2, servers=kafka.bootstrap_servers, plan=PLAN, **SETTINGS) as scenario,
+    ):
+        sending = asyncio.create_task(scenario.send(events, MIX, PACE))
+        await goes_on(scenario)
+        async with dead(kafka, 0):
+            scenario.pipeline.members[0].child.kill()
+            scenario.pipeline.join()
+            await scenario.pipeline.shared()
+            manifest = await sending
+            async with asyncio.timeout(SYNCED_WITHIN):
+                await scenario.settled()
+        verdict = await scenario.verdict(manifest)
+
+    assert verdict.kept, verdict
+    assert verdict.synced == events
+    assert verdict.repeated <= SETTINGS["max_in_flight"]
