@@ -71,15 +71,21 @@ def _fetch(jars: "Sequence[LockedDependency]", cache: Path) -> None:
     from jgo.config import GlobalSettings  # noqa: PLC0415 - an extra, absent in production
     from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415 - likewise
     from jgo.maven import MavenContext  # noqa: PLC0415 - likewise
+    from truststore import extract_from_ssl, inject_into_ssl  # noqa: PLC0415 - likewise
 
     cache.mkdir(parents=True, exist_ok=True)
     # Whoever sits behind a mirror names it in jgo's own configuration file.
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
     with tempfile.TemporaryDirectory(prefix=".fetching-", dir=cache) as staging:
         context = MavenContext(repo_cache=Path(staging), local_repos=[], remote_repos=repositories, timeout=30)
-        with ThreadPoolExecutor(_DOWNLOADS) as pool:
-            for jar, fetched in zip(jars, pool.map(lambda jar: _download(context, jar), jars), strict=True):
-                os.replace(fetched, _path(cache, jar))  # noqa: PTH105 - Path.replace hides that this is atomic
+        # jgo trusts certifi's authorities alone; behind a proxy that inspects TLS, the system knows one more.
+        inject_into_ssl()
+        try:
+            with ThreadPoolExecutor(_DOWNLOADS) as pool:
+                for jar, fetched in zip(jars, pool.map(lambda jar: _download(context, jar), jars), strict=True):
+                    os.replace(fetched, _path(cache, jar))  # noqa: PTH105 - Path.replace hides that this is atomic
+        finally:
+            extract_from_ssl()
 
 
 def _download(context: "MavenContext", jar: "LockedDependency") -> Path:

@@ -22,6 +22,13 @@ class Kafka:
     client_settings: frozenset[str]
 
 
+def intention() -> str:
+    """Say which Kafka the demo is about to use."""
+    if given := ENVIRON.get(_GIVEN):
+        return f"Using the Kafka at {given}."
+    return "Starting Kafka; the first time it is fetched, some 50 MB."
+
+
 @asynccontextmanager
 async def open_kafka() -> AsyncIterator[Kafka]:
     """Use the cluster that the environment names, else start one. Raises what EmbeddedKafka raises."""

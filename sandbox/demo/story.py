@@ -7,7 +7,7 @@ import aiohttp
 from rich.console import Console
 
 from sandbox.demo.ending import passed, show
-from sandbox.demo.kafka import open_kafka
+from sandbox.demo.kafka import intention, open_kafka
 from sandbox.demo.pipeline import TENANTS_FILE, Pipeline, Site, open_pipeline
 from sandbox.demo.screen import Screen
 from sandbox.demo.troubles import KILL_AFTER, MIX, PACE, PLAN, SEED, SETTINGS, WEBHOOKS
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 async def _play(screen: Screen) -> Verdict:
-    screen.say("Starting Kafka; the first time it is fetched, some 50 MB.")
+    screen.say(intention())
     async with open_kafka() as kafka:
         screen.say(f"Running on {kafka.origin}.")
         site = Site(

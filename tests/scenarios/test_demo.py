@@ -35,7 +35,7 @@ async def test_the_demo_ends_with_a_verdict_and_status_0_and_leaves_nothing_behi
     [
         ("Starting Kafka", signal.SIGINT),
         ("Running on", signal.SIGINT),
-        ("Running on", signal.SIGKILL),
+        ("The sandbox's Fuse is at", signal.SIGKILL),
         ("with SIGKILL", signal.SIGINT),
     ],
 )
