@@ -124,7 +124,10 @@ def read_batch(client: Consumer, most: int, wait_seconds: float) -> list[Message
 
 
 def existing(client: Consumer, place: TopicPartition) -> History:
-    """Ask which records of a partition exist. Raises KafkaException if no leader answers within a few seconds."""
+    """Ask which records of a partition exist. Raises KafkaException if no leader answers within a few seconds.
+
+    Not for callbacks of the same client: see `Subscription`.
+    """
     try:
         return _ask_leader(client, place)
     except KafkaException:

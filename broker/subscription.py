@@ -7,8 +7,9 @@ confluent-kafka serialises the calls of one Consumer: while one thread sits in `
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
@@ -211,33 +212,52 @@ class Subscription:
     def _restart_where_history_begins(self, message: Message) -> None:
         """Go on from the earliest record when the next one has expired before it was read."""
         missed = TopicPartition(self._settings.topic, message.partition() or 0, message.offset() or 0)
+        with self._asker() as asker:
+            start = self._start(missed, asker)
         # librdkafka has stopped fetching this partition, and seeks only where it fetches.
         self._consumer.incremental_unassign([missed])
-        self._consumer.incremental_assign([TopicPartition(missed.topic, missed.partition, self._start(missed))])
+        self._consumer.incremental_assign([TopicPartition(missed.topic, missed.partition, start)])
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
-        places = _patiently(self._committed, partitions) if partitions else []
-        assignments = [self._begin_tenure(place) for place in places]
+        assignments = self._begin_tenures(partitions) if partitions else []
         self._consumer.incremental_assign(
             [TopicPartition(self._settings.topic, given.partition, given.start) for given in assignments]
         )
         self._consumer.pause([TopicPartition(self._settings.topic, given.partition) for given in assignments])
         self._loop.call_soon_threadsafe(self._member.assigned, assignments)
 
-    def _begin_tenure(self, committed: TopicPartition) -> Assignment:
+    @contextmanager
+    def _asker(self) -> Iterator[Consumer]:
+        """Open a client that asks for what exists, and learns of new leaders.
+
+        The group's own cannot, in a callback: confluent-kafka aborts the process at the next callback once a client
+        has called `list_topics` in one of its own. Besides, this one's knowledge of the leaders is fresh.
+        """
+        asker = consumer(self._settings, {"group.id": "fuse-sync-asker"})  # a name it never joins under
+        try:
+            yield asker
+        finally:
+            asker.close()
+
+    def _begin_tenures(self, partitions: list[TopicPartition]) -> Sequence[Assignment]:
+        places = _patiently(self._committed, partitions)
+        with self._asker() as asker:
+            return [self._begin_tenure(place, asker) for place in places]
+
+    def _begin_tenure(self, committed: TopicPartition, asker: Consumer) -> Assignment:
         self._tenures_begun += 1
         self._tenures[committed.partition] = self._tenures_begun
         return Assignment(
             partition=committed.partition,
             tenure=self._tenures_begun,
-            start=self._start(committed),
+            start=self._start(committed, asker),
             metadata=committed.metadata or "",
         )
 
-    def _start(self, committed: TopicPartition) -> int:
+    def _start(self, committed: TopicPartition, asker: Consumer) -> int:
         """Find where to read from, and report what the group will never see because it has expired."""
         wanted = None if committed.offset in (OFFSET_INVALID, OFFSET_BEGINNING) else committed.offset
-        start, gone = starting_offset(wanted, _patiently(existing, self._consumer, committed))
+        start, gone = starting_offset(wanted, _patiently(existing, asker, committed))
         if gone:
             self._log.error(
                 LogEvent.HISTORY_EXPIRED, partition=committed.partition, first_gone=gone.start, last_gone=gone.stop - 1
