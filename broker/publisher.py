@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -35,9 +35,8 @@ _NEVER = frozenset(
 """Errors that no later attempt can mend."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
-    """Where an acknowledged record lies."""
+class Position(NamedTuple):
+    """Where an acknowledged record lies. A tuple, since one is made for every record."""
 
     partition: int
     offset: int
@@ -169,7 +168,7 @@ def _report(acknowledged: asyncio.Future[Position], error: KafkaError | None, me
     if partition is None or offset is None:
         acknowledged.set_exception(NotAcknowledged("Kafka acknowledged a record without saying where it lies"))
         return
-    acknowledged.set_result(Position(partition=partition, offset=offset))
+    acknowledged.set_result(Position(partition, offset))
 
 
 def _failure(error: KafkaError) -> NotAcknowledged | UnpublishableRecord:

@@ -1,8 +1,7 @@
 """Who sent the webhook: the signature it bears, and whose key made it."""
 
 import secrets
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from multidict import CIMultiDictProxy
 from pydantic import SecretStr
@@ -19,8 +18,7 @@ _NOBODY: Final = (SigningKey(environment=Environment.PRODUCTION, secret=SecretSt
 """Stands in for the keys that are not there, so that a refusal costs the same work whether the tenant exists or not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class Sender(NamedTuple):
     """A tenant, the environment whose key signed the body, and the signature as it was sent."""
 
     tenant: Tenant
@@ -42,4 +40,4 @@ def verify_sender(tenant: Tenant | None, body: JsonBody, signature: str) -> Send
     signer = verify(body, signature.encode("utf-8", "surrogateescape"), keys or _NOBODY)
     if tenant is None:
         raise InvalidSignature("there is no such tenant: use the name of one in the tenants file")
-    return Sender(tenant=tenant, environment=signer.environment, signature=signature)
+    return Sender(tenant, signer.environment, signature)

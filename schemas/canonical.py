@@ -1,7 +1,7 @@
 """The body as one JSON text, and the same text as JavaScript would write it: that is what Fuse signs.
 
 Two readers give the same answer. `read_plain` asks orjson and recognises a compact body with nothing unusual in it
-by its round trip: an equal text proves that no key was repeated. Every other body goes through `read_exact`, which
+by its round trip, its keys sorted or as they are: an equal text proves that no key was repeated. Every other body goes through `read_exact`, which
 is the standard library's parser with hooks, some five times slower, and right about everything. That reader orders
 keys and chooses numbers while it reads, so that the standard library's writer has nothing left to decide.
 
@@ -13,7 +13,6 @@ null; what UTF-8 cannot hold is escaped; everything else outside the control cha
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -52,34 +51,40 @@ _SHORT_INTEGER: Final = 15
 _SMALL_DECIMAL: Final = re.compile(r"[0-9](?:\.[0-9]+)?e-0[56]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JsonBody:
     """One JSON text as received.
 
     `raw` is the text, byte for byte. `members` are those of the top-level object, empty if the text is no object:
-    strings are verbatim and may hold lone surrogates, numbers are whatever writes like JavaScript's double.
-    Neither shows in the repr: bodies belong in no log.
+    strings are verbatim and may hold lone surrogates, numbers are whatever writes like JavaScript's double. `is_flat`
+    says that all of them are strings and literals. Nothing of it shows in the repr: bodies belong in no log.
     """
 
-    raw: bytes = field(repr=False)
-    members: Mapping[str, object] = field(repr=False)
-    _write: Callable[[], bytes] = field(repr=False, compare=False)
+    __slots__ = ("_write", "is_flat", "members", "raw")
+
+    def __init__(self, raw: bytes, members: Mapping[str, object], write: Callable[[], bytes], *, is_flat: bool) -> None:
+        self.raw = raw
+        self.members = members
+        self.is_flat = is_flat
+        self._write = write
 
     def canonical(self) -> bytes:
-        """Write the text as JavaScript would, keys sorted, in UTF-8. Every call writes anew."""
+        """Write the text as JavaScript would, keys sorted, in UTF-8. Raises TooDeep where the stack ends."""
         return self._write()
 
 
 def read_body(raw: bytes, *, max_depth: int = MAX_DEPTH) -> JsonBody:
     """Read one JSON text.
 
-    `max_depth` bounds how deep arrays and objects nest. Raises NotJson for anything but one JSON text in UTF-8
-    without a byte order mark (RFC 8259), TooDeep, and AmbiguousJson for a repeated key or a key `__proto__`; no other
-    error, whatever the bytes.
+    `max_depth`, at least 1, bounds how deep arrays and objects nest. Raises NotJson for anything but one JSON text in
+    UTF-8 without a byte order mark (RFC 8259), TooDeep, and AmbiguousJson for a repeated key or a key `__proto__`; no
+    other error, whatever the bytes.
     """
+    plain = read_plain(raw)  # orjson has a bound of its own, so that no depth harms it
+    if plain is not None and plain.is_flat:
+        return plain
     if depth_exceeds(raw, max_depth):
         raise TooDeep(f"the body nests more than {max_depth} arrays and objects: send it flatter")
-    return read_plain(raw) or read_exact(raw)
+    return plain or read_exact(raw)
 
 
 def depth_exceeds(raw: bytes, limit: int) -> bool:
@@ -100,23 +105,24 @@ def read_plain(raw: bytes) -> JsonBody | None:
     """Read an object that has only one reading, or give None: then `read_exact` has to judge."""
     try:
         value = orjson.loads(raw)
-        compact = orjson.dumps(value)
+        text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return None
-    if not isinstance(value, dict) or not _keeps_all_members(raw, compact) or b'"__proto__":' in compact:
+    if not isinstance(value, dict) or not _keeps_all_members(raw, text, value):
         return None
-    return JsonBody(raw=raw, members=value, _write=partial(_write_plain, raw, compact, value))
+    is_flat = _is_flat(value)
+    if "__proto__" in value if is_flat else b'"__proto__":' in text:
+        return None
+    if is_flat or not _is_unusual(text):
+        return JsonBody(raw, value, lambda: text, is_flat=is_flat)
+    return JsonBody(raw, value, lambda: read_exact(raw).canonical(), is_flat=False)
 
 
-def _keeps_all_members(raw: bytes, compact: bytes) -> bool:
+def _keeps_all_members(raw: bytes, text: bytes, value: object) -> bool:
     # orjson drops all but the last of repeated keys, and their colons with them.
-    return compact == raw or _outside_strings(compact).count(b":") == _outside_strings(raw).count(b":")
-
-
-def _write_plain(raw: bytes, compact: bytes, members: Mapping[str, object]) -> bytes:
-    if not _is_flat(members) and _is_unusual(compact):
-        return read_exact(raw).canonical()
-    return orjson.dumps(members, option=orjson.OPT_SORT_KEYS)
+    if text == raw or orjson.dumps(value) == raw:
+        return True
+    return _outside_strings(text).count(b":") == _outside_strings(raw).count(b":")
 
 
 def _is_flat(members: Mapping[str, object]) -> bool:
@@ -125,11 +131,11 @@ def _is_flat(members: Mapping[str, object]) -> bool:
     return names.isascii() and not any(map(str.isdigit, members)) and _FLAT.issuperset(map(type, members.values()))
 
 
-def _is_unusual(compact: bytes) -> bool:
-    """Tell whether orjson might order the keys or spell the numbers of its own compact text unlike JavaScript."""
-    if _INDEX_KEY.search(compact) or len(compact.translate(None, _ASTRAL_LEADS)) != len(compact):
+def _is_unusual(text: bytes) -> bool:
+    """Tell whether orjson might have ordered the keys or spelled the numbers of its own text unlike JavaScript."""
+    if _INDEX_KEY.search(text) or len(text.translate(None, _ASTRAL_LEADS)) != len(text):
         return True
-    numbers = _outside_strings(compact)
+    numbers = _outside_strings(text)
     digits = numbers.translate(_ANY_DIGIT)
     return any(map(digits.__contains__, _LONG_OR_EXPONENT)) or any(map(numbers.__contains__, _WHOLE_OR_SMALL))
 
@@ -138,7 +144,7 @@ def read_exact(raw: bytes) -> JsonBody:
     """Read any JSON text the slow way. Raises as `read_body` does, and TooDeep where the stack ends."""
     value = _parse(raw)
     members = value if isinstance(value, dict) else _NO_MEMBERS
-    return JsonBody(raw=raw, members=members, _write=partial(_write_exact, value))
+    return JsonBody(raw, members, partial(_write_exact, value), is_flat=False)
 
 
 def _parse(raw: bytes) -> object:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from schemas.errors import UnreadableRecord
@@ -18,23 +20,26 @@ UNTYPED = "fuse.untyped"
 """`ce_type` must not be empty (CloudEvents 1.0, section 3.1); this stands for a body that names no type."""
 
 _SPEC_VERSION = b"1.0"
-_CONTENT_TYPE = b"application/json"
+_SPEC_VERSION_HEADER = ("ce_specversion", _SPEC_VERSION)
+_CONTENT_TYPE_HEADER = ("content-type", b"application/json")
+_ORIGINS = 4096
+"""Tenants with their environments whose constant headers are remembered; a few hundred bytes each."""
 _PLAIN = re.compile(r"[!#$&-~]*")
 _SENDABLE = re.compile(r"[!-~]+")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _TENANT = re.compile(TENANT_NAME)
 _GENERATION = re.compile(r"[1-9][0-9]{0,8}")
 
+Header = tuple[str, bytes]
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """What is produced: key, value and headers, all bytes."""
+class Record(NamedTuple):
+    """What is produced: key, value and headers, all bytes. A tuple, since one is made for every event."""
 
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[Header, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,26 +83,38 @@ def record_key(tenant: str, connection: str) -> bytes:
 
 def to_record(event: Event) -> Record:
     """Write an event as a record. Never fails: what is verified is always published."""
+    source, tenant, environment = _origin(event.tenant, event.environment)
+    connection = encode_attribute(event.connection)
     headers = [
-        ("ce_specversion", _SPEC_VERSION),
+        _SPEC_VERSION_HEADER,
         ("ce_id", event.id.encode()),
-        ("ce_source", f"/tenants/{event.tenant}/{event.environment}".encode()),
+        source,
         ("ce_type", encode_attribute(event.type or UNTYPED)),
         ("ce_time", _format_time(event.received_at)),
-        ("content-type", _CONTENT_TYPE),
-        ("ce_tenant", event.tenant.encode()),
-        ("ce_environment", event.environment.encode()),
+        _CONTENT_TYPE_HEADER,
+        tenant,
+        environment,
         ("ce_fuseverification", encode_attribute(event.verification)),
     ]
-    if event.connection:
-        headers.append(("ce_subject", encode_attribute(event.connection)))
+    if connection:
+        headers.append(("ce_subject", connection))
     if event.aggregator:
         headers.append(("ce_aggregator", encode_attribute(event.aggregator)))
     if event.traceparent is not None:
         headers.append(("traceparent", encode_attribute(event.traceparent)))
     if event.generation:
         headers.append(("ce_generation", str(event.generation).encode()))
-    return Record(key=record_key(event.tenant, event.connection), value=event.body, headers=tuple(headers))
+    return Record(b"%b/%b" % (tenant[1], connection), event.body, tuple(headers))
+
+
+@lru_cache(maxsize=_ORIGINS)
+def _origin(tenant: str, environment: Environment) -> tuple[Header, Header, Header]:
+    """Write what is the same for all events of a tenant in one environment: source, tenant and environment."""
+    return (
+        ("ce_source", f"/tenants/{tenant}/{environment}".encode()),
+        ("ce_tenant", tenant.encode()),
+        ("ce_environment", environment.encode()),
+    )
 
 
 def from_record(record: ReceivedRecord) -> Event:
@@ -185,7 +202,14 @@ def _environment(text: str) -> Environment:
 
 def _format_time(time: datetime) -> bytes:
     utc = time if time.tzinfo is UTC else time.astimezone(UTC)
-    return f"{utc.isoformat()[:-6]}Z".encode()
+    second = _format_second((utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second))
+    return b"%b.%06dZ" % (second, utc.microsecond) if utc.microsecond else second + b"Z"
+
+
+@lru_cache(maxsize=4)
+def _format_second(fields: tuple[int, int, int, int, int, int]) -> bytes:
+    """Write what is the same for all times within one second."""
+    return datetime(*fields).isoformat().encode()  # noqa: DTZ001 - the caller writes the zone
 
 
 def _time(text: str) -> datetime:

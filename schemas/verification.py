@@ -3,7 +3,7 @@
 import hmac
 from binascii import b2a_base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -18,12 +18,25 @@ class SigningKey:
 
     environment: Environment
     secret: SecretStr
+    _keyed: hmac.HMAC = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_keyed", hmac.new(_key(self.secret), digestmod="sha256"))
+
+    def sign(self, canonical: bytes) -> bytes:
+        """Sign as `sign` does. A copy of the keyed state costs half of what keying anew does."""
+        mac = self._keyed.copy()
+        mac.update(canonical)
+        return b2a_base64(mac.digest(), newline=False)
 
 
 def sign(canonical: bytes, secret: SecretStr) -> bytes:
     """Sign a canonical text as Fuse does: 44 bytes of padded standard base64, the key used as its UTF-8 text."""
-    key = secret.get_secret_value().encode("utf-8")
-    return b2a_base64(hmac.digest(key, canonical, "sha256"), newline=False)
+    return b2a_base64(hmac.digest(_key(secret), canonical, "sha256"), newline=False)
+
+
+def _key(secret: SecretStr) -> bytes:
+    return secret.get_secret_value().encode("utf-8")
 
 
 def verify(body: JsonBody, signature: bytes, keys: Sequence[SigningKey]) -> SigningKey:
@@ -44,5 +57,5 @@ def verify(body: JsonBody, signature: bytes, keys: Sequence[SigningKey]) -> Sign
 
 def _signer(text: bytes, signature: bytes, keys: Sequence[SigningKey]) -> SigningKey | None:
     # The whole list is built on purpose: how long it takes does not tell which key matched.
-    signers = [key for key in keys if hmac.compare_digest(sign(text, key.secret), signature)]
+    signers = [key for key in keys if hmac.compare_digest(key.sign(text), signature)]
     return signers[0] if signers else None

@@ -82,6 +82,20 @@ def test_header_values_and_keys_are_printable_ascii(event: Event) -> None:
         assert all(0x21 <= byte <= 0x7E for byte in text)
 
 
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC), b"2026-01-02T03:04:05.000678Z"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), b"2026-01-02T03:04:05Z"),
+        (datetime(2026, 1, 2, 3, 4, 6, 678, tzinfo=UTC), b"2026-01-02T03:04:06.000678Z"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1))), b"2026-01-02T02:04:05Z"),
+    ],
+)
+def test_a_time_is_written_as_python_writes_it_in_utc(time: datetime, text: bytes) -> None:
+    """Programs may compare the texts, so one instant has one spelling, in every release."""
+    assert dict(to_record(replace(EVENT, received_at=time)).headers)["ce_time"] == text
+
+
 def test_the_value_is_the_body_byte_for_byte() -> None:
     """Even one that is no text at all."""
     assert to_record(replace(EVENT, body=b"\xff\x00 {")).value == b"\xff\x00 {"
