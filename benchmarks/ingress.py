@@ -1,9 +1,9 @@
 """How fast one ingress process answers, beside a bare aiohttp handler: `python -m benchmarks.ingress`.
 
-Both get the same signed 1 KiB webhooks. The ingress verifies them and waits for a real Kafka to acknowledge each; the
-bare handler only reads the body. Each server has a core of its own, where there are two; the load and Kafka share
-the other. Repetitions alternate, so that whatever else the machine does meets both. `server busy` near 100 % says
-that the server was what limited the rate, and not the load or Kafka.
+Both get the same signed webhooks, of 1 KiB unless told otherwise. The ingress verifies them and waits for a real
+Kafka to acknowledge each; the bare handler only reads the body. Each server has a core of its own, where there are
+two; the load and Kafka share the other. Repetitions alternate, so that whatever else the machine does meets both.
+`server busy` near 100 % says that the server was what limited the rate, and not the load or Kafka.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from broker.embedded import EmbeddedKafka
 from schemas.canonical import read_body
 from schemas.verification import sign
 
-_BODY_BYTES = 1024
 _BODIES = 1000
 _WARM_SECONDS = 1.5
 _START_SECONDS = 30.0
@@ -83,8 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repetitions", type=int, default=5, help="of each server (default: 5)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each repetition (default: 4)")
     parser.add_argument("--connections", type=int, default=128, help="requests under way at once (default: 128)")
+    parser.add_argument("--body-bytes", type=_body_bytes, default=1024, help="of each webhook (default: 1024)")
     parser.add_argument("--scrambled", action="store_true", help="bodies in another key order than the signed text's")
     return parser
+
+
+def _body_bytes(text: str) -> int:
+    least = len(_compact(_members(0, 0)))
+    if int(text) < least:
+        raise argparse.ArgumentTypeError(f"a webhook has at least {least} bytes")
+    return int(text)
 
 
 def _cores() -> tuple[set[int], set[int]]:
@@ -136,7 +143,7 @@ def _await_port(port: int) -> None:
 
 
 def _measure(servers: Sequence[Server], options: argparse.Namespace) -> dict[str, list[Repetition]]:
-    requests = [_request(number, scrambled=options.scrambled) for number in range(_BODIES)]
+    requests = [_request(number, options.body_bytes, scrambled=options.scrambled) for number in range(_BODIES)]
     results: dict[str, list[Repetition]] = {server.name: [] for server in servers}
     for server in servers:
         drive(server.port, requests, connections=options.connections, seconds=_WARM_SECONDS)
@@ -163,7 +170,7 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _request(number: int, *, scrambled: bool) -> bytes:
+def _members(number: int, body_bytes: int) -> dict[str, str]:
     members = {
         "environment": "sandbox",
         "financial_connection_id": f"connection-{number:08}",
@@ -171,7 +178,11 @@ def _request(number: int, *, scrambled: bool) -> bytes:
         "source": "plaid",
         "type": "financial_connection.sync_data",
     }
-    members["remote_data"] = "x" * (_BODY_BYTES - len(_compact(members)))
+    return members | {"remote_data": "x" * (body_bytes - len(_compact(members)))}
+
+
+def _request(number: int, body_bytes: int, *, scrambled: bool) -> bytes:
+    members = _members(number, body_bytes)
     body = _compact(dict(reversed(members.items())) if scrambled else members)
     signature = sign(read_body(body).canonical(), SecretStr(_KEY))
     head = (

@@ -15,12 +15,22 @@ from schemas.record import Record
 from schemas.settings import PipelineSettings
 from schemas.telemetry import LogEvent
 
-_BUSY_SECONDS = 0.001
+_BUSY_SECONDS = 0.002
 """How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
 in the event loop needs no thread and so no hop between threads."""
 _IDLE_SECONDS = 0.2
+_GATHER_SECONDS = 0.004
+"""How long records may be gathered before they are handed to librdkafka. Together, each partition's fill one request
+and wake its threads once; one by one, most of them would cause a wake-up and a request of their own."""
+_QUIET_TURNS = 3
+"""After so many turns of the event loop without another record nobody is worth waiting for: a request that has come
+in needs as many until its record is published."""
+_LINGER_MILLISECONDS = 1
+"""Longer than it takes to hand over what was gathered, so that it is not parted again."""
 _BY_KEY = -1
 """librdkafka's RD_KAFKA_PARTITION_UA: the partitioner chooses."""
+
+_FULL = "the publisher's queue is full: Kafka takes less than is sent"
 
 _NEVER = frozenset(
     {
@@ -40,6 +50,10 @@ class Position(NamedTuple):
 
     partition: int
     offset: int
+
+
+_Published = tuple[str, Record, int, asyncio.Future[Position]]
+"""A record with its topic and partition, and what is done once it is acknowledged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +82,11 @@ class Publisher:
             "queue.buffering.max.messages": bounds.messages,
             "queue.buffering.max.kbytes": max(1, bounds.bytes // 1024),
             "message.timeout.ms": int(bounds.deadline_seconds * 1000),
-            "linger.ms": 5,  # a request carries one partition of records: without waiting, hardly more than one record
+            "linger.ms": _LINGER_MILLISECONDS,
             "error_cb": self._troubled,
         }
         self._settings = settings
+        self._most_waiting = bounds.messages
         self._stop_seconds = bounds.stop_seconds
         self._log = structlog.get_logger()
 
@@ -81,11 +96,15 @@ class Publisher:
         self._producer: Producer = producer(self._settings, self._config)
         self._visit = self._loop.call_later(_IDLE_SECONDS, self._fetch_reports)
         self._visit_is_near = False
+        self._waiting = 0
+        self._gathered: list[_Published] = []
+        self._gather_until = 0.0
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._hand_over()
         await self._drained()
         self._visit.cancel()
         self._producer.purge()
@@ -94,31 +113,22 @@ class Publisher:
     @property
     def waiting(self) -> int:
         """Count the records that are not acknowledged yet."""
-        return len(self._producer)
+        return self._waiting
 
     def publish(self, topic: str, record: Record, *, partition: int = _BY_KEY) -> asyncio.Future[Position]:
         """Queue a record; the future gives its position once Kafka has acknowledged it.
 
-        Raises QueueFull, or UnpublishableRecord for what Kafka will never take; the future raises NotAcknowledged or
-        UnpublishableRecord.
+        Raises QueueFull; the future raises NotAcknowledged, QueueFull, or UnpublishableRecord for what Kafka will
+        never take.
         """
+        if self._waiting >= self._most_waiting:
+            raise QueueFull(_FULL)
         acknowledged: asyncio.Future[Position] = self._loop.create_future()
-        try:
-            self._producer.produce(
-                topic,
-                record.value,
-                record.key,
-                partition,
-                on_delivery=partial(_report, acknowledged),
-                headers=list(record.headers),
-            )
-        except BufferError:
-            raise QueueFull("the publisher's queue is full: Kafka takes less than is sent") from None
-        except KafkaException as error:
-            raise _failure(kafka_error(error)) from None
-        if not self._visit_is_near:
-            self._visit.cancel()
-            self._schedule_visit()
+        self._waiting += 1
+        if not self._gathered:
+            self._gather_until = self._loop.time() + _GATHER_SECONDS
+            self._loop.call_soon(self._gather, 0, 0)
+        self._gathered.append((topic, record, partition, acknowledged))
         return acknowledged
 
     async def faults(self, topic: str, within: float) -> tuple[str, ...]:
@@ -135,8 +145,61 @@ class Publisher:
         leaderless = sorted(number for number, partition in found.partitions.items() if partition.leader < 0)
         return tuple(f"topic {topic}: partition {number} has no leader" for number in leaderless)
 
+    def _gather(self, known: int, quiet_turns: int) -> None:
+        """Hand over what was published, once the event loop's turns bring nothing more or it has waited long enough."""
+        count = len(self._gathered)
+        if not count:  # closing has handed it over
+            return
+        quiet_turns = 0 if count > known else quiet_turns + 1
+        if quiet_turns < _QUIET_TURNS and self._loop.time() < self._gather_until:
+            self._loop.call_soon(self._gather, count, quiet_turns)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for each in gathered:
+            self._produce(*each)
+        if gathered and not self._visit_is_near:
+            self._visit.cancel()
+            self._schedule_visit()
+
+    def _produce(self, topic: str, record: Record, partition: int, acknowledged: asyncio.Future[Position]) -> None:
+        try:
+            self._producer.produce(
+                topic,
+                record.value,
+                record.key,
+                partition,
+                on_delivery=partial(self._report, acknowledged),
+                headers=list(record.headers),
+            )
+        except BufferError:
+            self._end(acknowledged, QueueFull(_FULL))
+        except KafkaException as error:
+            self._end(acknowledged, _failure(kafka_error(error)))
+
+    def _report(self, acknowledged: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._end(acknowledged, _failure(error))
+            return
+        partition, offset = message.partition(), message.offset()
+        if partition is None or offset is None:
+            self._end(acknowledged, NotAcknowledged("Kafka acknowledged a record without saying where it lies"))
+        else:
+            self._end(acknowledged, Position(partition, offset))
+
+    def _end(self, acknowledged: asyncio.Future[Position], ending: Position | Exception) -> None:
+        self._waiting -= 1
+        if acknowledged.done():  # whoever asked has gone away
+            return
+        if isinstance(ending, Exception):
+            acknowledged.set_exception(ending)
+        else:
+            acknowledged.set_result(ending)
+
     def _schedule_visit(self) -> None:
-        self._visit_is_near = self.waiting > 0
+        self._visit_is_near = self._waiting > 0
         self._visit = self._loop.call_later(
             _BUSY_SECONDS if self._visit_is_near else _IDLE_SECONDS, self._fetch_reports
         )
@@ -147,7 +210,7 @@ class Publisher:
 
     async def _drained(self) -> None:
         deadline = self._loop.time() + self._stop_seconds
-        while self.waiting and self._loop.time() < deadline:  # noqa: ASYNC110 - librdkafka has no event for it
+        while self._waiting and self._loop.time() < deadline:  # noqa: ASYNC110 - librdkafka has no event for it
             await asyncio.sleep(_BUSY_SECONDS)
 
     def _troubled(self, error: KafkaError) -> None:
@@ -156,19 +219,6 @@ class Publisher:
             self.failure.set_result(
                 UnpublishableRecord(f"the producer cannot go on: {error.str()}; restart the process")
             )
-
-
-def _report(acknowledged: asyncio.Future[Position], error: KafkaError | None, message: Message) -> None:
-    if acknowledged.done():  # whoever asked has gone away
-        return
-    if error is not None:
-        acknowledged.set_exception(_failure(error))
-        return
-    partition, offset = message.partition(), message.offset()
-    if partition is None or offset is None:
-        acknowledged.set_exception(NotAcknowledged("Kafka acknowledged a record without saying where it lies"))
-        return
-    acknowledged.set_result(Position(partition, offset))
 
 
 def _failure(error: KafkaError) -> NotAcknowledged | UnpublishableRecord:

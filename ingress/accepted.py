@@ -30,19 +30,18 @@ class Accepted:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the sender has gone")
         self.keep_alive = request.keep_alive
-        body = f'{{"id":"{self.event_id}"}}'
-        head = _head(int(time.time()), "keep-alive" if self.keep_alive else "close")
-        transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        body = b'{"id":"%b"}' % self.event_id.encode()
+        transport.write(_head(int(time.time()), len(body), "keep-alive" if self.keep_alive else "close") + body)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: all is written."""
 
 
 @lru_cache(maxsize=4)
-def _head(second: int, connection: str) -> str:
+def _head(second: int, length: int, connection: str) -> bytes:
     """Write what is the same for all answers of one second."""
     return (
         "HTTP/1.1 200 OK\r\n"
         f"Content-Type: {JSON}\r\nServer: {SERVER}\r\nConnection: {connection}\r\n"
-        f"Date: {formatdate(second, usegmt=True)}\r\n"
-    )
+        f"Date: {formatdate(second, usegmt=True)}\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()

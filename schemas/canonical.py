@@ -1,9 +1,10 @@
 """The body as one JSON text, and the same text as JavaScript would write it: that is what Fuse signs.
 
 Two readers give the same answer. `read_plain` asks orjson and recognises a compact body with nothing unusual in it
-by its round trip, its keys sorted or as they are: an equal text proves that no key was repeated. Every other body goes through `read_exact`, which
-is the standard library's parser with hooks, some five times slower, and right about everything. That reader orders
-keys and chooses numbers while it reads, so that the standard library's writer has nothing left to decide.
+by its round trip, its keys sorted or as they are: an equal text proves that no key was repeated. Every other body
+goes through `read_exact`, which is the standard library's parser with hooks, some five times slower, and right about
+everything. That reader orders keys and chooses numbers while it reads, so that the standard library's writer has
+nothing left to decide.
 
 The rules are those of `JSON.stringify` with the keys of every object sorted first: keys that are array indices lead
 in numeric order, all others follow by UTF-16 code unit; numbers are doubles in their shortest spelling; infinity is

@@ -33,10 +33,16 @@ def settings(servers: str, **given: object) -> IngressSettings:
 
 
 def publisher(
-    servers: str, *, messages: int = 1000, deadline_seconds: float = 20, stop_seconds: float = 20, **given: object
+    servers: str,
+    *,
+    messages: int = 1000,
+    queue_bytes: int = 50_000_000,
+    deadline_seconds: float = 20,
+    stop_seconds: float = 20,
+    **given: object,
 ) -> Publisher:
     """Give a publisher with patience, unless said otherwise."""
-    bounds = Bounds(messages=messages, bytes=50_000_000, deadline_seconds=deadline_seconds, stop_seconds=stop_seconds)
+    bounds = Bounds(messages=messages, bytes=queue_bytes, deadline_seconds=deadline_seconds, stop_seconds=stop_seconds)
     return Publisher(settings(servers, **given), bounds)
 
 
@@ -179,11 +185,28 @@ async def test_a_topic_that_does_not_exist_is_not_acknowledged_within_the_deadli
             await publishing.publish(topic_name, record())
 
 
-async def test_a_record_above_our_own_bound_is_refused_at_once(cluster: Cluster, topic_name: str) -> None:
-    """No attempt is made with what no topic of ours would take."""
+async def test_a_queue_that_holds_its_bytes_is_told_too() -> None:
+    """Memory is bounded whatever the size of records; those that were taken get their answer all the same."""
+    async with publisher(NOWHERE, queue_bytes=200_000, stop_seconds=0) as publishing:
+        waiting = [publishing.publish("any", record(value=bytes(60_000))) for _ in range(10)]
+    ended = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(answer) for answer in ended} == {QueueFull, NotAcknowledged}
+    assert publishing.waiting == 0
+
+
+async def test_a_record_above_our_own_bound_is_refused_without_an_attempt(
+    cluster: Cluster, create_topic: CreateTopic
+) -> None:
+    """No topic of ours would take it; the records that were published with it are not held up."""
+    topic = create_topic(1)
     async with publisher(cluster.bootstrap_servers, max_body_bytes=1024) as publishing:
-        with pytest.raises(UnpublishableRecord, match="too large"):
-            publishing.publish(topic_name, record(value=bytes(200_000)))
+        values = (b"{}", bytes(200_000), b"{}")
+        ended = await asyncio.gather(
+            *(publishing.publish(topic, record(value=value)) for value in values), return_exceptions=True
+        )
+        assert publishing.waiting == 0
+    assert [type(answer) for answer in ended] == [Position, UnpublishableRecord, Position]
+    assert "too large" in str(ended[1])
 
 
 async def test_a_record_above_the_topics_bound_is_unpublishable(cluster: Cluster, create_topic: CreateTopic) -> None:
