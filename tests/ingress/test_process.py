@@ -231,6 +231,8 @@ async def _until_refused(port: int) -> None:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:  # it came in while the socket closed
+                continue
             writer.close()
 
 
