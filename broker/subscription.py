@@ -28,11 +28,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from broker.client import consumer, existing, kafka_error, read_batch, received
 from broker.history import starting_offset
-from schemas.errors import FuseSyncError
+from broker.membership import group_config, refusal_of
+from schemas.errors import FuseSyncError, MembershipRefused
 from schemas.record import ReceivedRecord
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
-from schemas.topics import consumer_group_id
 
 _BATCH = 500
 _BATCHES_AHEAD = 2
@@ -100,6 +100,7 @@ class Subscription:
         self._tenures: dict[int, int] = {}
         self._tenures_begun = 0
         self._stopping = False
+        self._refused: MembershipRefused | None = None
         self._batches_ahead = threading.BoundedSemaphore(_BATCHES_AHEAD)
         self._log = structlog.get_logger()
 
@@ -150,6 +151,7 @@ class Subscription:
             while not self._stopping:
                 self._run_commands()
                 self._hand_over(self._read_held())
+                self._end_if_refused()
             self._let_go([*self._tenures])  # before closing: while it closes, librdkafka sends no heartbeats
             self._run_commands()
             self._consumer.close()
@@ -157,13 +159,12 @@ class Subscription:
             self._loop.call_soon_threadsafe(self._failed, error)
 
     def _config(self) -> Mapping[str, object]:
-        return {
-            "group.id": consumer_group_id(self._settings.topic, self._settings.group),
-            "partition.assignment.strategy": "cooperative-sticky",
-            "session.timeout.ms": int(self._settings.session_timeout_seconds * 1000),
-            "heartbeat.interval.ms": int(self._settings.session_timeout_seconds * 1000 / 5),
-            "error_cb": self._troubled,
-        }
+        return {**group_config(self._settings), "error_cb": self._troubled}
+
+    def _end_if_refused(self) -> None:
+        # Not in the callback that noticed it: what is raised there, confluent-kafka may swallow.
+        if self._refused is not None:
+            raise self._refused
 
     def _run_commands(self) -> None:
         while True:
@@ -203,8 +204,6 @@ class Subscription:
             return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - public name of a local error
             self._restart_where_history_begins(message)
-        elif error.fatal():
-            raise KafkaException(error)
         else:
             self._troubled(error)
         return False
@@ -329,6 +328,7 @@ class Subscription:
             act([TopicPartition(self._settings.topic, partition)])
 
     def _troubled(self, error: KafkaError) -> None:
+        self._refused = self._refused or refusal_of(error, self._settings)
         self._log.warning(LogEvent.BROKER_TROUBLED, client="subscription", code=error.name(), error=error.str())
 
     def _failed(self, error: BaseException) -> None:

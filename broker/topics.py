@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
-    ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
@@ -20,6 +19,7 @@ from confluent_kafka.admin import (
 )
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from broker.answers import AGAIN, answers, config_values
 from broker.client import admin, kafka_error
 from broker.connection_trouble import connection_fault, explanation
 from broker.topic_check import (
@@ -44,29 +44,7 @@ _CHECK_SECONDS = 60.0
 """How long all may take: a cluster that starts with us, or restarts, is there within a minute."""
 _PAUSE_SECONDS = 0.2
 
-_AGAIN = frozenset(
-    {
-        KafkaError.TOPIC_ALREADY_EXISTS,  # another process was faster; the same holds for the next one
-        KafkaError.INVALID_PARTITIONS,
-        KafkaError.UNKNOWN_TOPIC_OR_PART,  # created, and not known everywhere yet
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.NOT_CONTROLLER,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.REASSIGNMENT_IN_PROGRESS,
-        KafkaError.THROTTLING_QUOTA_EXCEEDED,
-        KafkaError._TIMED_OUT,  # noqa: SLF001 - confluent-kafka's public name for librdkafka's local error
-        KafkaError._TRANSPORT,  # noqa: SLF001 - as above
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001 - as above
-    }
-)
-"""Refusals after which looking again tells more."""
-
 _log = structlog.get_logger()
-_Key = TypeVar("_Key")
-_Answer = TypeVar("_Answer")
 
 
 async def ensure_topics(
@@ -170,7 +148,7 @@ async def _advance(client: AdminClient, wanted: Wanted, refusals: dict[str, str]
     if not steps:
         return found
     for step, error in await _take(client, steps):
-        if error.code() not in _AGAIN:
+        if error.code() not in AGAIN:
             refusals[step.name] = refusal(wanted, step, error.str())
     raise Retryable("the topics are not as wanted yet: " + ", ".join(step.name for step in steps))
 
@@ -179,7 +157,7 @@ async def _take(client: AdminClient, steps: Sequence[Step]) -> Sequence[tuple[St
     """Create and extend; give the steps that failed."""
     failed = []
     for step in steps:
-        _, errors = await _answers(_begin(client, step))
+        _, errors = await answers(_begin(client, step))
         failed += [(step, error) for error in errors.values()]
         if not errors:
             done = LogEvent.TOPIC_CREATED if isinstance(step, CreateTopic) else LogEvent.TOPIC_EXTENDED
@@ -218,7 +196,7 @@ async def _look(client: AdminClient, wanted: Wanted) -> Found:
 async def _descriptions(client: AdminClient, wanted: Wanted) -> Mapping[str, TopicDescription]:
     """Describe the topics that exist. Asking for metadata would create them where brokers do that on first use."""
     names = TopicCollection([spec.name for spec in wanted.specs])
-    topics, errors = await _answers(client.describe_topics(names, request_timeout=_REQUEST_SECONDS))
+    topics, errors = await answers(client.describe_topics(names, request_timeout=_REQUEST_SECONDS))
     _refuse_forbidden(
         wanted, {name: error for name, error in errors.items() if error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART}
     )
@@ -229,20 +207,15 @@ async def _configs(client: AdminClient, wanted: Wanted, names: Sequence[str]) ->
     if not names:
         return {}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    configs, errors = await _answers(client.describe_configs(resources, request_timeout=_REQUEST_SECONDS))
+    configs, errors = await answers(client.describe_configs(resources, request_timeout=_REQUEST_SECONDS))
     _refuse_forbidden(wanted, {resource.name: error for resource, error in errors.items()})
-    return {resource.name: _values(entries) for resource, entries in configs.items()}
-
-
-def _values(entries: Mapping[str, ConfigEntry]) -> Mapping[str, str]:
-    values: dict[str, str | None] = {name: entry.value for name, entry in entries.items()}
-    return {name: value for name, value in values.items() if value is not None}
+    return {resource.name: config_values(entries) for resource, entries in configs.items()}
 
 
 def _refuse_forbidden(wanted: Wanted, errors: Mapping[str, KafkaError]) -> None:
     """Raise ConfigurationError for what we may not see, and Retryable for what may be seen later."""
     for name, error in errors.items():
-        if error.code() in _AGAIN:
+        if error.code() in AGAIN:
             raise Retryable(f"topic {name}: {error.str()}")
     if errors:
         servers = wanted.bootstrap_servers
@@ -263,25 +236,9 @@ async def _ends(client: AdminClient, name: str, partitions: int) -> Sequence[int
     latest = OffsetSpec.latest()  # type: ignore[no-untyped-call] # confluent-kafka leaves this one untyped
     places: dict[TopicPartition, OffsetSpec] = {TopicPartition(name, number): latest for number in range(partitions)}
     ends: Mapping[TopicPartition, Any]
-    ends, errors = await _answers(
+    ends, errors = await answers(
         client.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=_REQUEST_SECONDS)
     )
     for place, error in errors.items():
         raise Retryable(f"{name}[{place.partition}]: {error.str()}")
     return [end.offset for end in ends.values()]
-
-
-async def _answers(
-    futures: Mapping[_Key, Future[_Answer]],
-) -> tuple[dict[_Key, _Answer], dict[_Key, KafkaError]]:
-    """Wait for the answers, each bounded by its request's time-out, and part results from errors."""
-    bridged = {key: asyncio.wrap_future(future) for key, future in futures.items()}
-    await asyncio.wait(bridged.values())
-    results: dict[_Key, _Answer] = {}
-    errors: dict[_Key, KafkaError] = {}
-    for key, future in bridged.items():
-        try:
-            results[key] = future.result()
-        except KafkaException as error:
-            errors[key] = kafka_error(error)
-    return results, errors

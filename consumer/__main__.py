@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from broker.session_timeout import check_session_timeout
 from broker.topics import ensure_topics
 from consumer.run import run
 from schemas.process import prepare_process, run_program
@@ -29,6 +30,7 @@ async def _run(overrides: Mapping[str, str]) -> int:
     prepare_process()
     tenants = load_tenants(settings.tenants_file, ENVIRON)
     await ensure_topics(settings)
+    await check_session_timeout(settings)
     return await run(settings, tenants)
 
 

@@ -17,6 +17,7 @@ FuseSyncError
 │   └── NotAcknowledged      Kafka did not acknowledge a record within the deadline
 └── Permanent                a person
     ├── ConfigurationError   settings, tenants or topics are wrong; every fault is listed
+    ├── MembershipRefused    Kafka does not have this process as a member of its group
     ├── UnpublishableRecord  Kafka will never take this record
     └── UnreadableRecord     a record on the topic does not follow the contract
 """
@@ -105,6 +106,10 @@ class ConfigurationError(Permanent):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+
+
+class MembershipRefused(Permanent):
+    """Kafka does not have this process as a member of its group, for its settings or for another process."""
 
 
 class UnpublishableRecord(Permanent):

@@ -214,6 +214,19 @@ class ConsumerSettings(PipelineSettings):
     max_unacknowledged_outcomes: int = _setting(
         50_000, "records", "Outcomes not yet acknowledged by Kafka that this member may hold.", ge=1_000
     )
+    group_protocol: Literal["classic", "consumer"] = _setting(
+        "classic",
+        "protocol",
+        "How members share partitions: `classic`, or `consumer` (KIP-848, Kafka 4.0 or newer), in which the session "
+        "timeout is the cluster's.",
+    )
+    group_instance_id: str = _setting(
+        "",
+        "name",
+        "A name that this member keeps over restarts and no other has (static membership): one that is back within "
+        "the session timeout gets its partitions again, and until then nobody has them. Empty: none.",
+        max_length=249,
+    )
 
 
 _ALL: tuple[type[PipelineSettings], ...] = (PipelineSettings, IngressSettings, ConsumerSettings)

@@ -24,6 +24,7 @@ class LogEvent(StrEnum):
     TOPIC_CREATED = "topic.created"
     TOPIC_EXTENDED = "topic.extended"
     BROKER_TROUBLED = "broker.troubled"
+    SESSION_UNCHECKED = "session.unchecked"
     MEMBER_STARTED = "member.started"
     MEMBER_FAILED = "member.failed"
     MEMBER_STOPPED = "member.stopped"

@@ -27,11 +27,15 @@ _ORIGIN = pytest.StashKey[str]()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """A real Apache Kafka that tests share: use fresh topics and groups, change nothing else."""
+    """A real Apache Kafka that tests share: use fresh topics and groups, change nothing else.
+
+    `quick_groups` says whether it was told to be quick with the consumer protocol, which members cannot ask for.
+    """
 
     bootstrap_servers: str
     nodes: int
     origin: str
+    quick_groups: bool = True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,7 +94,8 @@ def _given() -> Cluster | None:
     if not servers:
         return None
     metadata = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10)
-    return Cluster(bootstrap_servers=servers, nodes=len(metadata.brokers), origin=f"given, {servers}")
+    origin = f"given, {servers}"
+    return Cluster(bootstrap_servers=servers, nodes=len(metadata.brokers), origin=origin, quick_groups=False)
 
 
 def _embedded(stack: ExitStack) -> Cluster:

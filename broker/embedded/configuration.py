@@ -28,6 +28,11 @@ _QUICK = {
     "unclean.leader.election.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "2000",
+    # With the consumer protocol each step of a rebalance takes a heartbeat, every five seconds by default.
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.heartbeat.interval.ms": "500",
+    "group.consumer.min.session.timeout.ms": "2000",
+    "group.consumer.session.timeout.ms": "5000",
     # Nine seconds by default: so long a killed node's successor on the same data would wait to be let in.
     "broker.session.timeout.ms": "4000",
     "broker.heartbeat.interval.ms": "1000",

@@ -8,6 +8,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from tests.conftest import Cluster
 
 CreateTopic = Callable[..., str]
+PROTOCOLS = ("classic", "consumer")
 
 
 def create(servers: str, name: str, partitions: int, **config: str) -> None:
@@ -27,3 +28,12 @@ def create_topic(cluster: Cluster, topic_name: str) -> CreateTopic:
         return topic_name
 
     return create_it
+
+
+@pytest.fixture(params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest, cluster: Cluster) -> str:
+    """Give each protocol of consumer groups."""
+    name = str(request.param)
+    if name == "consumer" and not cluster.quick_groups:
+        pytest.skip("with the consumer protocol this cluster takes steps of seconds, and another session timeout")
+    return name

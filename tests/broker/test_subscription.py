@@ -92,9 +92,9 @@ def settings(servers: str, topic: str, **given: object) -> ConsumerSettings:
     )
 
 
-def subscribe(cluster: Cluster, topic: str, member: Recorder) -> Subscription:
-    """Connect a member with a subscription, to be entered."""
-    subscription = Subscription(settings(cluster.bootstrap_servers, topic), member)
+def subscribe(cluster: Cluster, topic: str, member: Recorder, **given: object) -> Subscription:
+    """Connect a member with a subscription, to be entered; settings are given by name."""
+    subscription = Subscription(settings(cluster.bootstrap_servers, topic, **given), member)
     member.attach(subscription)
     return subscription
 
@@ -160,12 +160,14 @@ def frontier(held: Assignment, offset: int, metadata: str = "") -> CommitRequest
     return CommitRequest(partition=held.partition, tenure=held.tenure, offset=offset, metadata=metadata)
 
 
-async def test_each_partitions_records_come_whole_and_in_order(cluster: Cluster, create_topic: CreateTopic) -> None:
+async def test_each_partitions_records_come_whole_and_in_order(
+    cluster: Cluster, create_topic: CreateTopic, protocol: str
+) -> None:
     """Batches carry every record once, with its coordinates, time and headers."""
     topic = create_topic(3)
     produce(cluster, topic, {0: 1200, 1: 700, 2: 1})
     member = Recorder()
-    async with subscribe(cluster, topic, member) as subscription:
+    async with subscribe(cluster, topic, member, group_protocol=protocol) as subscription:
         await until(lambda: sum(map(len, member.records.values())) >= 1901, subscription)
     assert member.offsets == {0: [*range(1200)], 1: [*range(700)], 2: [0]}
     last = member.records[1][-1]
@@ -196,12 +198,14 @@ async def test_nothing_comes_before_resume_nor_after_pause(cluster: Cluster, cre
     assert member.offsets == {0: [*range(150)], 1: [*range(150)]}
 
 
-async def test_commands_of_a_past_tenure_are_dropped(cluster: Cluster, create_topic: CreateTopic) -> None:
+async def test_commands_of_a_past_tenure_are_dropped(
+    cluster: Cluster, create_topic: CreateTopic, protocol: str
+) -> None:
     """Neither a commit nor a resume of another tenure has an effect, and the answer says which commits were taken."""
     topic = create_topic(2)
     produce(cluster, topic, {0: 10, 1: 10})
     member = Recorder(reads=False)
-    async with subscribe(cluster, topic, member) as subscription:
+    async with subscribe(cluster, topic, member, group_protocol=protocol) as subscription:
         await until(lambda: len(member.held) == 2, subscription)
         past = Assignment(partition=0, tenure=member.held[0].tenure + 99, start=0, metadata="")
         subscription.resume(past.partition, past.tenure)
@@ -233,19 +237,19 @@ async def test_a_group_that_never_committed_starts_at_the_earliest_record(
 
 
 async def test_a_restart_goes_on_from_the_commit_made_when_letting_go(
-    cluster: Cluster, create_topic: CreateTopic
+    cluster: Cluster, create_topic: CreateTopic, protocol: str
 ) -> None:
     """What `released` returns is committed, with its metadata, before the member has left."""
     topic = create_topic(2)
     produce(cluster, topic, {0: 10, 1: 10})
     first = Recorder()
     first.commits_at_release = lambda held: frontier(held, 6, f"from {held.partition}") if held.partition else None
-    async with subscribe(cluster, topic, first) as subscription:
+    async with subscribe(cluster, topic, first, group_protocol=protocol) as subscription:
         await until(lambda: sum(map(len, first.records.values())) == 20, subscription)
     assert sorted(first.let_go) == [0, 1]
 
     second = Recorder()
-    async with subscribe(cluster, topic, second) as subscription:
+    async with subscribe(cluster, topic, second, group_protocol=protocol) as subscription:
         await until(lambda: sum(map(len, second.records.values())) == 14, subscription)
         assert second.held[1] == Assignment(partition=1, tenure=second.held[1].tenure, start=6, metadata="from 1")
         assert (second.held[0].start, second.held[0].metadata) == (0, "")
@@ -253,17 +257,17 @@ async def test_a_restart_goes_on_from_the_commit_made_when_letting_go(
 
 
 async def test_two_members_share_and_the_second_waits_until_the_first_has_let_go(
-    cluster: Cluster, create_topic: CreateTopic
+    cluster: Cluster, create_topic: CreateTopic, protocol: str
 ) -> None:
     """The group goes on only after `released` has returned and its commits are taken; nothing has two owners."""
     topic = create_topic(4)
     produce(cluster, topic, dict.fromkeys(range(4), 10))
     first, second = Recorder(), Recorder()
     first.commits_at_release = lambda held: frontier(held, 8, "handed over")
-    async with subscribe(cluster, topic, first) as one:
+    async with subscribe(cluster, topic, first, group_protocol=protocol) as one:
         await until(lambda: sum(map(len, first.records.values())) == 40, one)
         first.may_release.clear()
-        async with subscribe(cluster, topic, second) as other:
+        async with subscribe(cluster, topic, second, group_protocol=protocol) as other:
             await until(first.letting_go.is_set, one, other)
             assert not second.held
             first.may_release.set()
@@ -275,14 +279,16 @@ async def test_two_members_share_and_the_second_waits_until_the_first_has_let_go
     assert all(offsets == [8, 9] for offsets in second.offsets.values())
 
 
-async def test_a_partition_that_comes_back_has_a_new_tenure(cluster: Cluster, create_topic: CreateTopic) -> None:
+async def test_a_partition_that_comes_back_has_a_new_tenure(
+    cluster: Cluster, create_topic: CreateTopic, protocol: str
+) -> None:
     """What was asked for under the earlier tenure cannot touch the later one."""
     topic = create_topic(2)
     first, second = Recorder(), Recorder()
-    async with subscribe(cluster, topic, first) as one:
+    async with subscribe(cluster, topic, first, group_protocol=protocol) as one:
         await until(lambda: len(first.held) == 2, one)
         before = dict(first.held)
-        async with subscribe(cluster, topic, second) as other:
+        async with subscribe(cluster, topic, second, group_protocol=protocol) as other:
             await until(lambda: len(second.held) == 1 and len(first.held) == 1, one, other)
         await until(lambda: len(first.held) == 2, one)
         (moved,) = first.let_go
