@@ -67,9 +67,9 @@ class Pipeline:
         self.ingress_url = await ingress.say(_ingress_url, READY_SECONDS)
         await self.shared()
 
-    def join(self) -> Member:
-        """Start another member."""
-        child = self._start(f"consumer-{len(self.members) + 1}", "consumer", "run")
+    def join(self, **settings: object) -> Member:
+        """Start another member, with settings of its own by their names."""
+        child = self._start(f"consumer-{len(self.members) + 1}", "consumer", "run", **settings)
         member = Member(child)
         self.members.append(member)
         return member
@@ -114,11 +114,12 @@ class Pipeline:
         """Read the whole log of a process."""
         return [log_fields(line) for line in (self._directory / f"{name}.log").read_bytes().splitlines()]
 
-    def _start(self, name: str, *arguments: str) -> Child:
+    def _start(self, name: str, *arguments: str, **own: object) -> Child:
+        settings = {**self._settings(), **own}
         child = Child(
             name,
             arguments,
-            environment={variable(setting): str(value) for setting, value in self._settings().items()},
+            environment={variable(setting): str(value) for setting, value in settings.items()},
             without=[other for other in ENVIRON if other.startswith(PREFIX) and other not in self._site.kept],
             directory=self._directory,
         )
