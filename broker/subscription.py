@@ -27,12 +27,14 @@ from confluent_kafka import (
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from broker.client import consumer, existing, kafka_error, read_batch, received
+from broker.commits import Asked, CommitRefused, CommitRequest, Commits
 from broker.history import starting_offset
 from broker.membership import group_config, refusal_of
-from schemas.errors import FuseSyncError, MembershipRefused
 from schemas.record import ReceivedRecord
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
+
+__all__ = ["Assignment", "CommitRefused", "CommitRequest", "Member", "Subscription"]
 
 _BATCH = 500
 _BATCHES_AHEAD = 2
@@ -55,20 +57,6 @@ class Assignment:
     tenure: int
     start: int
     metadata: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommitRequest:
-    """Commit `offset` (the lowest not settled) for a partition, under the tenure that settled it."""
-
-    partition: int
-    tenure: int
-    offset: int
-    metadata: str
-
-
-class CommitRefused(FuseSyncError):
-    """The commit was not taken: a rebalance is under way, the partition is gone, or no broker answered."""
 
 
 class Member(Protocol):
@@ -99,8 +87,9 @@ class Subscription:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tenures: dict[int, int] = {}
         self._tenures_begun = 0
+        self._commits = Commits(settings.topic, self._is_held)
         self._stopping = False
-        self._refused: MembershipRefused | None = None
+        self._refused: Exception | None = None
         self._batches_ahead = threading.BoundedSemaphore(_BATCHES_AHEAD)
         self._log = structlog.get_logger()
 
@@ -118,6 +107,7 @@ class Subscription:
         await asyncio.to_thread(self._thread.join)
         self._tenures.clear()
         self._run_commands()  # those that came while the thread ended: dropped, but answered
+        self._commits.drop()
 
     def commit(self, requests: Sequence[CommitRequest]) -> asyncio.Future[frozenset[int]]:
         """Commit frontiers; the future gives the tenures whose commit was taken, or raises CommitRefused.
@@ -145,21 +135,22 @@ class Subscription:
     def _own_consumer(self) -> None:
         try:
             self._consumer: Consumer = consumer(self._settings, self._config())
+            self._commits.attach(self._consumer)
             self._consumer.subscribe(
                 [self._settings.topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
             while not self._stopping:
                 self._run_commands()
+                self._commits.send()
                 self._hand_over(self._read_held())
                 self._end_if_refused()
             self._let_go([*self._tenures])  # before closing: while it closes, librdkafka sends no heartbeats
-            self._run_commands()
             self._consumer.close()
         except BaseException as error:  # noqa: BLE001 - the thread's edge: whatever ends it ends the process
             self._loop.call_soon_threadsafe(self._failed, error)
 
     def _config(self) -> Mapping[str, object]:
-        return {**group_config(self._settings), "error_cb": self._troubled}
+        return {**group_config(self._settings), "error_cb": self._troubled, "on_commit": self._commits.on_commit}
 
     def _end_if_refused(self) -> None:
         # Not in the callback that noticed it: what is raised there, confluent-kafka may swallow.
@@ -279,6 +270,7 @@ class Subscription:
         released = asyncio.run_coroutine_threadsafe(self._release(numbers), self._loop)
         while not released.done():  # the partitions that stay still have to be committed meanwhile
             self._run_commands()
+            self._commits.settle()
             wait([released], timeout=_POLL_SECONDS)
         self._commit_last(released.result())
         for number in numbers:
@@ -295,33 +287,19 @@ class Subscription:
 
     def _commit_last(self, requests: Sequence[CommitRequest]) -> None:
         """Commit while letting go: the callback may not return before the answer is there."""
-        if not requests:
-            return
         try:
-            self._commit_now(requests)
+            self._commits.now(requests)
         except KafkaException as error:
             self._log.warning(LogEvent.COMMIT_FAILED, error=kafka_error(error).str(), partitions=len(requests))
 
     def _commit(self, requests: Sequence[CommitRequest], answered: asyncio.Future[frozenset[int]]) -> None:
-        held = [request for request in requests if self._tenures.get(request.partition) == request.tenure]
-        try:
-            taken = self._commit_now(held) if held else frozenset[int]()
-        except KafkaException as error:
-            refusal = CommitRefused(kafka_error(error).str())
-            self._loop.call_soon_threadsafe(_refuse, answered, refusal)
-        else:
-            self._loop.call_soon_threadsafe(_answer, answered, taken)
+        def answer(result: frozenset[int] | CommitRefused) -> None:
+            self._loop.call_soon_threadsafe(_answer, answered, result)
 
-    def _commit_now(self, requests: Sequence[CommitRequest]) -> frozenset[int]:
-        places = self._consumer.commit(offsets=self._places(requests), asynchronous=False)
-        refused = {place.partition for place in places or () if place.error is not None}
-        return frozenset(request.tenure for request in requests if request.partition not in refused)
+        self._commits.ask(Asked(requests=requests, answer=answer))
 
-    def _places(self, requests: Sequence[CommitRequest]) -> list[TopicPartition]:
-        return [
-            TopicPartition(self._settings.topic, request.partition, request.offset, request.metadata)
-            for request in requests
-        ]
+    def _is_held(self, request: CommitRequest) -> bool:
+        return self._tenures.get(request.partition) == request.tenure
 
     def _if_held(self, partition: int, tenure: int, act: Callable[[list[TopicPartition]], None]) -> None:
         if self._tenures.get(partition) == tenure:
@@ -342,11 +320,10 @@ _patiently = Retrying(
 """A member is of no use without these answers, and a broker that restarts is back within a minute."""
 
 
-def _answer(answered: asyncio.Future[frozenset[int]], taken: frozenset[int]) -> None:
-    if not answered.done():  # else whoever asked has gone away
-        answered.set_result(taken)
-
-
-def _refuse(answered: asyncio.Future[frozenset[int]], refusal: CommitRefused) -> None:
-    if not answered.done():
-        answered.set_exception(refusal)
+def _answer(answered: asyncio.Future[frozenset[int]], result: frozenset[int] | CommitRefused) -> None:
+    if answered.done():  # whoever asked has gone away
+        return
+    if isinstance(result, CommitRefused):
+        answered.set_exception(result)
+    else:
+        answered.set_result(result)
