@@ -32,6 +32,7 @@ _BROKERS_OWN = {name: f"group.{name}" for name in (_SESSION, _HEARTBEAT)}
 _BROKERS_MOST = "group.consumer.max.session.timeout.ms"
 _CLASSIC_LEAST, _CLASSIC_MOST = "group.min.session.timeout.ms", "group.max.session.timeout.ms"
 
+_LEAST_SETTING = 1.0
 _REQUEST_SECONDS = 10.0
 _CHECK_SECONDS = 60.0
 _PAUSE_SECONDS = 0.2
@@ -129,10 +130,12 @@ def consumer_fault(settings: ConsumerSettings, session: Session) -> str | None:
         return None
     needed = math.ceil((ours + HEARTBEATS_SPARED * session.heartbeat) * 1000)
     command = _configs_command(settings, "--alter", "--add-config", f"{_SESSION}={needed}")
+    # A group whose heartbeats are too rare for its session can only be mended itself.
+    ours_mended = f"set it to at most {session.most:g}, or " if session.most >= _LEAST_SETTING else ""
     return (
         f"{_SETTING}: is {ours:g}, but after {session.timeout:g} s without a heartbeat, of which there is one every "
-        f"{session.heartbeat:g} s, Kafka gives away what a member of group {_group_id(settings)} holds; set it to at "
-        f"most {session.most:g}, or let an administrator run: {command}"
+        f"{session.heartbeat:g} s, Kafka gives away what a member of group {_group_id(settings)} holds; "
+        f"{ours_mended}let an administrator run: {command}"
     )
 
 

@@ -4,7 +4,8 @@ import asyncio
 
 LEASE_SHARE = 0.6
 """The lease as a share of the session timeout. A commit that Kafka took proves ownership, and restarts the session, at
-some time after it was sent: nobody else can own the partition before a whole session timeout has passed since."""
+some time after it was sent: nobody else can own the partition before a whole session timeout has passed since. Under
+the consumer protocol it restarts nothing: there the session is longer than ours (`broker/session_timeout.py`)."""
 
 COMMITS_PER_LEASE = 3
 """At least so many commits are sent within a lease, so that one or two may fail without a pause."""

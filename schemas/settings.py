@@ -200,7 +200,12 @@ class ConsumerSettings(PipelineSettings):
     retry_max_seconds: float = _setting(60.0, "seconds", "The longest wait between attempts, before jitter.", gt=0)
     commit_interval_seconds: float = _setting(1.0, "seconds", "How often the frontier is committed.", ge=0.05, le=60)
     session_timeout_seconds: float = _setting(
-        10.0, "seconds", "After so long without a heartbeat Kafka gives a member's partitions to others.", ge=1
+        10.0,
+        "seconds",
+        "After so long without a heartbeat Kafka gives a member's partitions to others; calls start and connect within "
+        "it. With the protocol `consumer` the cluster decides when they are given away, and this has to be shorter by "
+        "two heartbeats at least; the start-up check sees to that.",
+        ge=1,
     )
     drain_seconds: float = _setting(
         20.0, "seconds", "How long letting go of a partition, or a stop, waits for calls in flight.", gt=0, le=240
@@ -217,14 +222,14 @@ class ConsumerSettings(PipelineSettings):
     group_protocol: Literal["classic", "consumer"] = _setting(
         "classic",
         "protocol",
-        "How members share partitions: `classic`, or `consumer` (KIP-848, Kafka 4.0 or newer), in which the session "
-        "timeout is the cluster's.",
+        "How members share partitions: `classic`, or `consumer` (KIP-848, Kafka 4.0 or newer), which does not stop "
+        "the group while one of its members is missing, and in which the session timeout is the cluster's.",
     )
     group_instance_id: str = _setting(
         "",
         "name",
-        "A name that this member keeps over restarts and no other has (static membership): one that is back within "
-        "the session timeout gets its partitions again, and until then nobody has them. Empty: none.",
+        "A name that this member keeps over restarts and no other has (static membership): after a stop, one that is "
+        "back within the session timeout gets its partitions again, and until then nobody has them. Empty: none.",
         max_length=249,
     )
 

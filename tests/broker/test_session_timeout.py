@@ -71,6 +71,15 @@ def test_a_session_has_to_outlast_ours_by_two_heartbeats() -> None:
     )
 
 
+def test_nobody_is_told_to_set_a_timeout_that_no_setting_allows() -> None:
+    """A short session with Kafka's usual heartbeats leaves no room for ours."""
+    given = settings(SERVERS, "hooks", group_protocol="consumer", session_timeout_seconds=1)
+    fault = consumer_fault(given, Session(timeout=6, heartbeat=5))
+    assert fault is not None
+    assert "holds; let an administrator run: kafka-configs.sh" in fault
+    assert fault.endswith("consumer.session.timeout.ms=11000")
+
+
 def set_for_group(servers: str, name: str, value: int) -> None:
     """Set the session timeout of a group, as its administrator does."""
     entry = ConfigEntry(SESSION, str(value), incremental_operation=AlterConfigOpType.SET)
