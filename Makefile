@@ -9,8 +9,8 @@ READY  := $(VENV)/.ready
 demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
 	@$(BIN)/python -m sandbox demo
 
-test: $(READY)  ## every test, those on a real Kafka included
-	$(BIN)/python -m pytest
+test: $(READY)  ## every test, those on a real Kafka included; files side by side, since most of them wait
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(READY)  ## style, types and import directions
 	$(BIN)/ruff check .

@@ -14,26 +14,24 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.ports import await_port, cores, cpu_seconds, free_port
-from benchmarks.sync_calls import BODY, HEADERS, TENANTS
+from benchmarks.member import (
+    PATIENCE_SECONDS,
+    Member,
+    ask,
+    event,
+    lean_fuse,
+    publish,
+    running,
+    settings_for,
+    wait_for_calls,
+)
+from benchmarks.ports import cores, cpu_seconds
+from benchmarks.sync_calls import BODY
 from broker.embedded import EmbeddedKafka
-from broker.publisher import Bounds, Publisher
-from broker.topics import ensure_topics
-from schemas.event import Environment, Event
-from schemas.record import to_record
-from schemas.settings import ConsumerSettings
-from schemas.webhook import WebhookType
-
-_AT_ONCE = 20_000
-_PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +48,7 @@ def main() -> None:
     options = _parser().parse_args()
     other_cores, client_cores = cores()
     results: dict[str, list[Repetition]] = {"bare client": [], "consumer": []}
-    with EmbeddedKafka() as kafka, _lean_fuse(options.delay, other_cores) as port:
+    with EmbeddedKafka() as kafka, lean_fuse(options.delay, other_cores) as port:
         for _ in range(options.repetitions):
             results["bare client"].append(_bare(port, options, client_cores))
             results["consumer"].append(_member(port, kafka.bootstrap_servers, options, client_cores))
@@ -70,107 +68,35 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-@contextmanager
-def _lean_fuse(delay: float, on: set[int]) -> Iterator[int]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.lean_fuse", str(port), str(delay)])
-    try:
-        os.sched_setaffinity(process.pid, on)
-        await_port(port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _bare(port: int, options: argparse.Namespace, on: set[int]) -> Repetition:
     command = [sys.executable, "-m", "benchmarks.bare_client", str(port), str(options.in_flight), str(options.seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     os.sched_setaffinity(process.pid, on)
-    output, _ = process.communicate(timeout=_PATIENCE_SECONDS)
+    output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return Repetition(**json.loads(output))
 
 
 def _member(port: int, servers: str, options: argparse.Namespace, on: set[int]) -> Repetition:
     """Let events wait on a fresh topic, then start a member and watch the middle of its work."""
-    with tempfile.TemporaryDirectory() as folder:
-        tenants = Path(folder) / "tenants.toml"
-        tenants.write_text(TENANTS)
-        settings = ConsumerSettings(
-            kafka_bootstrap_servers=servers,
-            tenants_file=tenants,
-            topic=f"benchmark.{uuid.uuid4().hex[:8]}",
-            fuse_sandbox_url=f"http://127.0.0.1:{port}",
-            max_in_flight=options.in_flight,
-            log_level="error",
-        )
-        asyncio.run(_publish(settings, options))
-        process = subprocess.Popen([sys.executable, "-m", "consumer", "run"], env=_environ(settings))
-        try:
-            os.sched_setaffinity(process.pid, on)  # before its threads exist, so that they inherit it
-            return _watch(process.pid, port, options)
-        finally:
-            process.terminate()
-            process.wait()
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        settings = settings_for(servers, port, folder, max_in_flight=options.in_flight, log_level="error")
+        bodies = (BODY + b" " * (number // options.keys) for number in range(options.events))
+        events = (event(f"connection-{number % options.keys}", body) for number, body in enumerate(bodies))
+        asyncio.run(publish(settings, events))
+        with running(settings, on, folder) as member:
+            return _watch(member, port, options)
 
 
-async def _publish(settings: ConsumerSettings, options: argparse.Namespace) -> None:
-    await ensure_topics(settings)
-    bounds = Bounds(messages=2 * _AT_ONCE, bytes=2**30, deadline_seconds=60.0, stop_seconds=60.0)
-    async with Publisher(settings, bounds) as publisher:
-        for first in range(0, options.events, _AT_ONCE):
-            numbers = range(first, min(first + _AT_ONCE, options.events))
-            records = (to_record(_event(number % options.keys)) for number in numbers)
-            await asyncio.gather(*(publisher.publish(settings.topic, record) for record in records))
-
-
-def _event(connection: int) -> Event:
-    return Event(
-        id=str(uuid.uuid4()),
-        tenant="acme",
-        environment=Environment.SANDBOX,
-        type=WebhookType.SYNC_DATA,
-        connection=f"connection-{connection}",
-        aggregator="plaid",
-        received_at=datetime.now(UTC),
-        verification=HEADERS["Fuse-Verification"],
-        body=BODY,
-    )
-
-
-def _environ(settings: ConsumerSettings) -> dict[str, str]:
-    names = settings.model_fields_set
-    return {**os.environ, **{f"FUSE_SYNC_{name.upper()}": str(getattr(settings, name)) for name in names}}
-
-
-def _watch(pid: int, port: int, options: argparse.Namespace) -> Repetition:
+def _watch(member: Member, port: int, options: argparse.Namespace) -> Repetition:
     """Measure from the first calls in full flight to the last ones of it: neither start nor end counts."""
-    before = _answered(port)
-    start = _wait_for(port, before + 2 * options.in_flight)
-    began, cpu = time.monotonic(), cpu_seconds(pid)
-    end = _wait_for(port, before + options.events - 2 * options.in_flight)
-    elapsed, spent = time.monotonic() - began, cpu_seconds(pid) - cpu
+    before = int(ask(port, "count"))
+    start = wait_for_calls(port, before + 2 * options.in_flight)
+    began, cpu = time.monotonic(), cpu_seconds(member.pid)
+    end = wait_for_calls(port, before + options.events - 2 * options.in_flight)
+    elapsed, spent = time.monotonic() - began, cpu_seconds(member.pid) - cpu
     calls = end - start
-    return Repetition(rate=calls / elapsed, cpu_seconds_per_1000=spent / calls * 1000, peak_mib=_peak_mib(pid))
-
-
-def _wait_for(port: int, answered: int) -> int:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while (now := _answered(port)) < answered:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"only {now} of {answered} calls were made within {_PATIENCE_SECONDS} s")
-        time.sleep(0.05)
-    return now
-
-
-def _answered(port: int) -> int:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/count", timeout=10) as answer:
-        return int(answer.read())
-
-
-def _peak_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+    return Repetition(rate=calls / elapsed, cpu_seconds_per_1000=spent / calls * 1000, peak_mib=member.peak_mib())
 
 
 def _report(results: dict[str, list[Repetition]]) -> dict[str, object]:

@@ -1,13 +1,20 @@
 """A Fuse that answers 200 after a fixed delay and checks nothing: lean, so that it does not hide the client.
 
-`python -m benchmarks.lean_fuse PORT DELAY_SECONDS`; `GET /count` gives the number of calls answered so far.
+`python -m benchmarks.lean_fuse PORT DELAY_SECONDS`; `GET /count` gives the number of calls answered so far. A body that
+holds `"fails"` is answered 500. For one that says `"at":` when it was sent, in seconds since the epoch, the time until
+the call came is noted; `GET /latencies` gives these times, as JSON, and forgets them.
 """
 
 import asyncio
+import json
 import re
 import sys
+import time
+from typing import ClassVar
 
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
+_SENT_AT = re.compile(rb'"at":([0-9.]+)')
+_FAILURE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -15,6 +22,7 @@ class LeanFuse(asyncio.Protocol):
     """Answer each request of a connection after the delay; clients send the next only after the answer."""
 
     answered = 0
+    latencies: ClassVar[list[float]] = []
 
     def __init__(self, delay: float) -> None:
         self._delay = delay
@@ -36,14 +44,26 @@ class LeanFuse(asyncio.Protocol):
             return
         self._buffer = b""
         if head.startswith(b"GET /count"):
-            text = str(LeanFuse.answered).encode()
-            self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
+            self._say(str(LeanFuse.answered).encode())
+        elif head.startswith(b"GET /latencies"):
+            self._say(json.dumps(LeanFuse.latencies).encode())
+            LeanFuse.latencies.clear()
         else:
-            self._loop.call_later(self._delay, self._answer)
+            self._called(body)
 
-    def _answer(self) -> None:
+    def _called(self, body: bytes) -> None:
+        sent_at = _SENT_AT.search(body)
+        fails = b'"fails"' in body
+        if sent_at is not None and not fails:
+            LeanFuse.latencies.append(time.time() - float(sent_at[1]))
+        self._loop.call_later(self._delay, self._answer, _FAILURE if fails else _ANSWER)
+
+    def _answer(self, answer: bytes) -> None:
         LeanFuse.answered += 1
-        self._write(_ANSWER)
+        self._write(answer)
+
+    def _say(self, text: bytes) -> None:
+        self._write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
 
     def _write(self, data: bytes) -> None:
         if isinstance(self._transport, asyncio.WriteTransport) and not self._transport.is_closing():

@@ -11,7 +11,7 @@ from broker.history import History
 from schemas.errors import ConfigurationError
 from schemas.record import Headers, ReceivedRecord
 from schemas.settings import PipelineSettings, variable
-from schemas.topics import max_record_bytes
+from schemas.topics import max_group_record_bytes
 
 Config = dict[str, Any]
 
@@ -65,7 +65,7 @@ def producer(settings: PipelineSettings, own: Mapping[str, object]) -> Producer:
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "request.timeout.ms": _ANSWER_MILLISECONDS,
-        "message.max.bytes": max_record_bytes(settings.max_body_bytes),
+        "message.max.bytes": max_group_record_bytes(settings.max_body_bytes),
         **own,
     }
     return Producer(_config(settings, ours), logger=_log)
@@ -73,7 +73,7 @@ def producer(settings: PipelineSettings, own: Mapping[str, object]) -> Producer:
 
 def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
     """Open a consumer that commits nothing and resets no offset by itself."""
-    record_bytes = max_record_bytes(settings.max_body_bytes)
+    record_bytes = max_group_record_bytes(settings.max_body_bytes)
     ours = {
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

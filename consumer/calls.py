@@ -1,16 +1,18 @@
-"""Calls: runs the handler on one event until it is done."""
+"""Calls: runs the handler on one event, as often as its lane's budget, or its turn, allows."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
-from consumer.engine.partition import Ending
+from consumer.engine.endings import Ending
+from consumer.engine.lanes import Waiting
+from consumer.engine.retry import LaneBudget
 from consumer.handler import Context, Handler
-from consumer.retry import Backoff, until_done
-from schemas.errors import FuseSyncError, Retryable
+from consumer.retry import Trial, attempt_within, describe
+from schemas.errors import Retryable
 from schemas.event import Event
 from schemas.outcome import HandlerResult
 from schemas.record import encode_attribute
@@ -19,31 +21,37 @@ from schemas.telemetry import LogEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """Handle events with `handler`, waiting between attempts as `backoff` says."""
+    """Handle events with `handler`, within `budget`. `clock` gives seconds since the epoch."""
 
     handler: Handler
-    backoff: Backoff
+    budget: LaneBudget
+    clock: Callable[[], float] = time.time
 
-    async def until_done(
-        self, event: Event, sleep: Callable[[float], Awaitable[None]], leased: Callable[[], Awaitable[None]]
+    async def handle(
+        self, waiting: Waiting, sleep: Callable[[float], Awaitable[None]], leased: Callable[[], Awaitable[None]]
     ) -> Ending:
-        """Handle an event, again and again until it is done.
+        """Handle an event until it is done or its budget is spent; a parked one is tried once.
 
         `sleep` waits between attempts; `leased` waits, before each, until this member surely owns the partition.
         """
-        called = _now()
+        event, before = waiting.event, waiting.tried.attempts
+        await leased()  # before the clock is read: a time in which nobody may be called uses up nobody's budget
+        called = self.clock()
 
         async def attempt(number: int) -> HandlerResult:
-            await leased()
-            return await self._handle(event, Context(idempotency_key=event.idempotency_key, attempt=number))
+            if number > 1:
+                await leased()
+            return await self._call(event, Context(idempotency_key=event.idempotency_key, attempt=before + number))
 
         def failed(number: int, error: BaseException, wait: float) -> None:
-            _log_delay(event, number, error, wait)
+            _log_delay(event, before + number, error, wait, self.clock())
 
-        result, attempts = await until_done(attempt, self.backoff, sleep=sleep, failed=failed)
-        return Ending(result=result, attempts=attempts, called=called, ended=_now())
+        budget = replace(self.budget, attempts=1) if waiting.parked else self.budget
+        trial = Trial(budget=budget, clock=self.clock, sleep=sleep, failed=failed)
+        result, attempts = await attempt_within(attempt, trial)
+        return Ending(result=result, attempts=attempts, called=_milliseconds(called), ended=_milliseconds(self.clock()))
 
-    async def _handle(self, event: Event, context: Context) -> HandlerResult:
+    async def _call(self, event: Event, context: Context) -> HandlerResult:
         try:
             return await self.handler(event, context)
         except asyncio.CancelledError:
@@ -58,23 +66,19 @@ def _is_told_to_stop() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
 
 
-def _log_delay(event: Event, attempts: int, error: BaseException, wait: float) -> None:
-    """Log a failed attempt, with the event's age: how long its lane has been waiting for it.
-
-    Only errors of ours say what went wrong: the text of any other may quote what must not be logged.
-    """
-    ours = isinstance(error, FuseSyncError)
+def _log_delay(event: Event, attempts: int, error: BaseException, wait: float, now: float) -> None:
+    """Log a failed attempt, with the event's age: how long its lane has been waiting for it."""
     structlog.get_logger().warning(
         LogEvent.EVENT_DELAYED,
         event_id=event.id,
         tenant=event.tenant,
         connection=encode_attribute(event.connection).decode(),
         attempts=attempts,
-        error=str(error) if ours else type(error).__name__,
-        age_seconds=round(time.time() - event.received_at.timestamp(), 3),
+        error=describe(error),
+        age_seconds=round(now - event.received_at.timestamp(), 3),
         next_attempt_seconds=round(wait, 3),
     )

@@ -11,7 +11,8 @@ from schemas.outcome import HandlerResult
 class Context:
     """What a handler knows beside the event.
 
-    `idempotency_key` is the same over retries, rebalances and restarts; `attempt` counts from 1 within this member.
+    `idempotency_key` is the same over retries, rebalances and restarts; `attempt` counts from 1, on and on while the
+    event is parked, but a restart forgets those that were not parked yet.
     """
 
     idempotency_key: str

@@ -1,36 +1,58 @@
 """A member of a group: carries out what the engines of its partitions decide.
 
-assigned ─▶ take over ─▶ received ─▶ start ─▶ handle ─▶ outcome ─▶ commit ─▶ released
+assigned ─▶ take over ─▶ received ─▶ start ─▶ handle ─▶ write ─▶ commit ─▶ released
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 import structlog
 
-from broker.publisher import Position
 from broker.subscription import Assignment, CommitRefused, CommitRequest
 from consumer.calls import Calls
-from consumer.engine.commands import Command, Pause, Read, Start, WriteOutcome
-from consumer.engine.committed import read_committed
+from consumer.clients import Clients
+from consumer.engine.commands import (
+    Claim,
+    Command,
+    Mark,
+    Pause,
+    Read,
+    ReadBack,
+    Start,
+    Write,
+    WriteDead,
+    WriteOutcome,
+    WritePark,
+    WriteSettle,
+)
+from consumer.engine.committed import Committed, read_committed
+from consumer.engine.endings import Place, Unreadable
 from consumer.engine.lanes import Waiting
-from consumer.engine.partition import Bounds, PartitionEngine, Skipped
+from consumer.engine.partition import PartitionEngine
+from consumer.engine.policy import Policy
+from consumer.engine.retry import Failed
+from consumer.gauges import Gauges, gauges
 from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE, Lease
+from consumer.limits import share
+from consumer.scratch import Scratch
 from consumer.slots import Slot, Slots
-from consumer.taking_over import Clients, take_over
+from consumer.taking_over import take_over
 from consumer.tenure import Tenure, let_go
-from schemas.errors import QueueFull, Retryable, UnpublishableRecord, UnreadableRecord
+from consumer.writes import Writes
+from schemas.errors import Retryable, UnreadableRecord
 from schemas.outcome import Ended, OutcomeKind
-from schemas.record import ReceivedRecord, from_record
+from schemas.record import ReceivedRecord, encode_attribute, from_record
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
 
-_WRITE_AGAIN_SECONDS = 0.1
-_OUTCOME_SECONDS = 10.0
-"""How long letting go waits for outcomes to be acknowledged; what is late is repeated by the next owner."""
+_WRITE_SECONDS = 10.0
+"""How long letting go waits for what ended to be acknowledged; what is late is repeated by the next owner."""
+_TICK_SECONDS = 0.1
+_TRIM_SECONDS = 30.0
+_MEASURE_SECONDS = 60.0
 
 
 class GroupMember:
@@ -40,10 +62,11 @@ class GroupMember:
     the source that do not follow the contract.
     """
 
-    def __init__(self, settings: ConsumerSettings, name: str, calls: Calls) -> None:
+    def __init__(self, settings: ConsumerSettings, name: str, calls: Calls, policy: Policy) -> None:
         self._settings = settings
         self._name = name
         self._calls = calls
+        self._policy = policy
         self._slots = Slots(settings.max_in_flight)
         self._tenures: dict[int, Tenure] = {}
         self._log = structlog.get_logger()
@@ -53,6 +76,7 @@ class GroupMember:
     def connect(self, clients: Clients) -> None:
         """Say what to read and write with; the subscription needs the member first, so this comes after."""
         self._clients = clients
+        self._writes = Writes(clients=clients, written=self._written, failed=self.fail, run=self._run)
 
     # Told by the subscription, in the event loop.
 
@@ -73,17 +97,19 @@ class GroupMember:
             tenure = self._tenures.get(partition)
             if tenure is not None:
                 incoming = [self._incoming(record) for record in batch]
-                self._carry_out(tenure, tenure.engine.records_read(incoming))
+                self._carry_out(tenure, tenure.engine.records_read(incoming, self._now()))
 
     async def released(self, partitions: Sequence[int]) -> Sequence[CommitRequest]:
         """Let partitions go, and say what to commit for them."""
         tenures = [self._tenures[partition] for partition in partitions if partition in self._tenures]
-        await let_go(tenures, drain_seconds=self._settings.drain_seconds, outcome_seconds=_OUTCOME_SECONDS)
+        await let_go(tenures, drain_seconds=self._settings.drain_seconds, write_seconds=_WRITE_SECONDS)
+        requests = [tenure.commit_request(committed) for tenure, committed in _frontiers(tenures)]
         for tenure in tenures:
             self._tenures.pop(tenure.partition, None)
+            tenure.end()
             self._log.info(LogEvent.PARTITION_RELEASED, partition=tenure.partition, held=tenure.engine.held)
         self._share_bounds()
-        return _commit_requests(tenures)
+        return requests
 
     def lost(self, partitions: Sequence[int]) -> None:
         """Forget partitions that somebody else may own already."""
@@ -98,6 +124,12 @@ class GroupMember:
         """Forget every partition: what cannot be committed any more must not be worked on."""
         self.lost([*self._tenures])
 
+    # At regular times.
+
+    def regular_work(self) -> Sequence[Coroutine[Any, Any, None]]:
+        """Give what has to go on beside all else for as long as this member lives."""
+        return (self.commit_regularly(), self.tick_regularly(), self.trim_regularly(), self.measure_regularly())
+
     async def commit_regularly(self) -> None:
         """Commit every frontier at the interval of the settings, or as often as the lease needs it, for ever."""
         lease = self._settings.session_timeout_seconds * LEASE_SHARE
@@ -106,29 +138,63 @@ class GroupMember:
             await asyncio.sleep(interval)
             await self._commit()
 
+    async def tick_regularly(self) -> None:
+        """Tell the engines the time, so that parked events get their turns, for ever."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for tenure in [*self._tenures.values()]:
+                self._carry_out(tenure, tenure.engine.tick(self._now()))
+
+    async def trim_regularly(self) -> None:
+        """Delete what does not count any more of the parked logs, for ever."""
+        while True:
+            await asyncio.sleep(_TRIM_SECONDS)
+            await self._trim()
+
+    async def measure_regularly(self) -> None:
+        """Log what this member holds, for ever."""
+        while True:
+            await asyncio.sleep(_MEASURE_SECONDS)
+            self._log.info(LogEvent.MEMBER_MEASURED, **self.gauges().as_fields())
+
+    def gauges(self) -> Gauges:
+        """Measure what this member holds against its bounds."""
+        return gauges([tenure.engine for tenure in self._tenures.values()], self._slots.taken, self.unreadable)
+
     # Taking over.
 
     def _begin(self, assignment: Assignment) -> Tenure:
         self._log.info(LogEvent.PARTITION_ASSIGNED, partition=assignment.partition, start=assignment.start)
         committed = read_committed(assignment.start, assignment.metadata)
-        engine = PartitionEngine(committed, self._name, self._share(len(self._tenures) + 1))
-        lease = Lease(self._settings.session_timeout_seconds * LEASE_SHARE)
-        return Tenure(partition=assignment.partition, number=assignment.tenure, engine=engine, lease=lease)
+        place = Place(
+            group=self._settings.group,
+            member=self._name,
+            topic=self._settings.topic,
+            partition=assignment.partition,
+        )
+        scratch = Scratch()
+        return Tenure(
+            partition=assignment.partition,
+            number=assignment.tenure,
+            engine=PartitionEngine(
+                committed, place, self._policy, share(self._settings, len(self._tenures) + 1), scratch
+            ),
+            scratch=scratch,
+            lease=Lease(self._settings.session_timeout_seconds * LEASE_SHARE),
+        )
 
     async def _take_over(self, tenure: Tenure) -> None:
         self._carry_out(tenure, await take_over(tenure, self._clients))
-        self._log.info(LogEvent.PARTITION_STARTED, partition=tenure.partition, epoch=tenure.engine.epoch)
-
-    def _share(self, partitions: int) -> Bounds:
-        return Bounds(
-            events=max(1, self._settings.max_held_events // partitions),
-            bytes=max(1, self._settings.max_held_bytes // partitions),
-            distance=self._settings.max_frontier_distance,
+        self._log.info(
+            LogEvent.PARTITION_STARTED,
+            partition=tenure.partition,
+            epoch=tenure.engine.epoch,
+            parked=tenure.engine.parked,
         )
 
     def _share_bounds(self) -> None:
         for tenure in self._tenures.values():
-            tenure.engine.bounds = self._share(len(self._tenures))
+            tenure.engine.bounds = share(self._settings, len(self._tenures))
 
     # Running.
 
@@ -137,35 +203,32 @@ class GroupMember:
             match command:
                 case Start(waiting=waiting):
                     self._slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
-                case WriteOutcome(ended=ended):
-                    self._write_outcome(tenure, ended)
+                case WriteOutcome() | WritePark() | WriteSettle() | WriteDead():
+                    self._writes.write(tenure, command)
                 case Pause():
                     self._clients.subscription.pause(tenure.partition, tenure.number)
                 case Read():
                     self._clients.subscription.resume(tenure.partition, tenure.number)
-                case _:
+                case Claim() | Mark() | ReadBack():
                     raise TypeError(f"{command} belongs to a takeover")
+                case _:
+                    assert_never(command)
 
-    def _incoming(self, record: ReceivedRecord) -> Waiting | Skipped:
+    def _incoming(self, record: ReceivedRecord) -> Waiting | Unreadable:
         """Read a record as an event; one that is unreadable is counted and named, and stops nothing."""
         try:
             event = from_record(record)
         except UnreadableRecord as error:
             self.unreadable += 1
-            self._log.error(
-                LogEvent.RECORD_UNREADABLE,
-                topic=self._settings.topic,
-                partition=record.partition,
-                offset=record.offset,
-                reason=error.reason,
-                error=str(error),
-                unreadable=self.unreadable,
-            )
-            return Skipped(offset=record.offset)
+            self._log_unreadable(record, error)
+            return Unreadable(offset=record.offset, record=record, reason=error.reason, error=str(error))
         return Waiting(offset=record.offset, lane=record.key or b"", size=record.size, event=event)
 
     def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
         if not tenure.engine.may_start:
+            return False
+        if superseded := tenure.engine.superseded(waiting, self._now()):
+            self._carry_out(tenure, superseded)
             return False
         call = self._run(self._handle(tenure, waiting, slot), tenure.calls)
         # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
@@ -173,51 +236,94 @@ class GroupMember:
         return True
 
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
-        ending = await self._calls.until_done(
-            waiting.event,
+        ending = await self._calls.handle(
+            waiting,
             sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
             leased=lambda: tenure.rest(tenure.lease.held),
         )
-        self._carry_out(tenure, tenure.engine.call_ended(waiting, ending))
-
-    def _write_outcome(self, tenure: Tenure, ended: Ended) -> None:
-        try:
-            written = self._clients.write(tenure.partition, ended)
-        except UnpublishableRecord as error:
-            self.fail(error)
-        except Retryable as error:
-            self._not_written(tenure, ended, error)
-        else:
-            tenure.writes.add(written)
-            written.add_done_callback(partial(self._outcome_written, tenure, ended))
-
-    def _outcome_written(self, tenure: Tenure, ended: Ended, written: asyncio.Future[Position]) -> None:
-        """Settle the event."""
-        tenure.writes.discard(written)
-        error = written.exception()
-        if error is None:
-            self._carry_out(tenure, tenure.engine.outcome_written(ended.offset, written.result().offset))
-            self._log_ended(tenure, ended)
-        elif isinstance(error, UnpublishableRecord):
-            self.fail(error)
-        else:
-            self._not_written(tenure, ended, error)
-
-    def _not_written(self, tenure: Tenure, ended: Ended, error: BaseException) -> None:
-        """Write an outcome again that Kafka did not take: it pins the frontier of whoever holds the partition."""
-        if self._tenures.get(tenure.partition) is not tenure:
+        if tenure.over:
             return
-        if not isinstance(error, QueueFull):
-            self._log.error(LogEvent.FRONTIER_PINNED, partition=tenure.partition, offset=ended.offset, error=str(error))
-        self._run(self._write_later(tenure, ended), tenure.rewrites)
+        commands = tenure.engine.call_ended(waiting, ending)
+        if isinstance(ending.result, Failed) and commands:  # else it is left to the next owner
+            self._log_failed(waiting, ending.attempts, ending.result, commands)
+        self._carry_out(tenure, commands)
 
-    async def _write_later(self, tenure: Tenure, ended: Ended) -> None:
-        await asyncio.sleep(_WRITE_AGAIN_SECONDS)
-        self._write_outcome(tenure, ended)
+    def _written(self, tenure: Tenure, write: Write, position: int) -> None:
+        """Tell the engine what is durable now."""
+        engine = tenure.engine
+        match write:
+            case WriteOutcome(ended=ended):
+                commands = engine.outcome_written(ended.offset, position)
+                self._log_ended(tenure, ended)
+            case WritePark(offset=offset):
+                commands = engine.park_written(offset, position)
+            case WriteSettle(offset=offset):
+                commands = engine.settle_written(offset, position)
+            case WriteDead(offset=offset):
+                commands = engine.dead_written(offset)
+                self._log.error(LogEvent.DEAD_WRITTEN, partition=tenure.partition, offset=offset, position=position)
+            case _:
+                assert_never(write)
+        self._carry_out(tenure, commands)
+
+    async def _commit(self) -> None:
+        frontiers = _frontiers(self._tenures.values())
+        if not frontiers:
+            return
+        sent_at = asyncio.get_running_loop().time()
+        requests = [tenure.commit_request(committed) for tenure, committed in frontiers]
+        try:
+            taken = await self._clients.subscription.commit(requests)
+        except CommitRefused as error:  # usual around a rebalance; the next one repeats it
+            self._log.info(LogEvent.COMMIT_FAILED, error=str(error), partitions=len(requests))
+            return
+        for tenure, committed in frontiers:
+            if tenure.number in taken:
+                tenure.lease.renew(sent_at)
+                tenure.committed = committed
+
+    async def _trim(self) -> None:
+        below = {tenure.partition: (tenure, end) for tenure in self._tenures.values() if (end := tenure.trimmable())}
+        if not below:
+            return
+        try:
+            ends = {partition: end for partition, (_, end) in below.items()}
+            await self._clients.trimmer.trim(self._clients.topics.parked, ends)
+        except Retryable as error:  # it costs room and a longer takeover, and nothing else
+            self._log.warning(LogEvent.PARKED_KEPT, error=str(error), partitions=len(below))
+            return
+        for tenure, end in below.values():
+            tenure.trimmed = end
+
+    # What is logged.
+
+    def _log_unreadable(self, record: ReceivedRecord, error: UnreadableRecord) -> None:
+        self._log.error(
+            LogEvent.RECORD_UNREADABLE,
+            topic=self._settings.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=error.reason,
+            error=str(error),
+            unreadable=self.unreadable,
+        )
+
+    def _log_failed(self, waiting: Waiting, attempts: int, failed: Failed, commands: Sequence[Command]) -> None:
+        dead = any(isinstance(command, WriteDead) for command in commands)
+        self._log.warning(
+            LogEvent.EVENT_FAILED,
+            event_id=waiting.event.id,
+            tenant=waiting.event.tenant,
+            connection=encode_attribute(waiting.event.connection).decode(),
+            attempts=waiting.tried.attempts + attempts,
+            error=failed.error,
+            then="dead" if dead else "parked",
+        )
 
     def _log_ended(self, tenure: Tenure, ended: Ended) -> None:
         """Log how an event ended; what is usual only at level debug, since the outcomes topic says it too."""
-        log = self._log.debug if ended.outcome is OutcomeKind.APPLIED else self._log.info
+        usual = ended.outcome in {OutcomeKind.APPLIED, OutcomeKind.SUPERSEDED}
+        log = self._log.debug if usual else self._log.info
         log(
             LogEvent.EVENT_ENDED,
             event_id=ended.id,
@@ -228,19 +334,10 @@ class GroupMember:
             attempts=ended.attempts,
         )
 
-    async def _commit(self) -> None:
-        requests = _commit_requests(self._tenures.values())
-        if not requests:
-            return
-        sent_at = asyncio.get_running_loop().time()
-        try:
-            taken = await self._clients.subscription.commit(requests)
-        except CommitRefused as error:  # usual around a rebalance; the next one repeats it
-            self._log.info(LogEvent.COMMIT_FAILED, error=str(error), partitions=len(requests))
-            return
-        for tenure in self._tenures.values():
-            if tenure.number in taken:
-                tenure.lease.renew(sent_at)
+    # Tasks, and what ends them all.
+
+    def _now(self) -> int:
+        return int(self._calls.clock() * 1000)
 
     def _run(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -267,5 +364,7 @@ def _by_partition(records: Sequence[ReceivedRecord]) -> Mapping[int, Sequence[Re
     return batches
 
 
-def _commit_requests(tenures: Iterable[Tenure]) -> list[CommitRequest]:
-    return [request for tenure in tenures if (request := tenure.commit_request()) is not None]
+def _frontiers(tenures: Collection[Tenure]) -> Sequence[tuple[Tenure, Committed]]:
+    """Ask the engines what may be committed; those that are still taking over, or are over, have nothing to commit."""
+    running = [tenure for tenure in tenures if not tenure.over]
+    return [(tenure, committed) for tenure in running if (committed := tenure.engine.committable) is not None]

@@ -1,82 +1,115 @@
-"""Retrying in the lane: how long to wait is decided by a pure function, tenacity carries it out."""
+"""Trying again in the lane: whether and when is decided by the engine's budget, tenacity carries it out."""
 
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf, isnan
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_not_exception_type
 
-from schemas.errors import Retryable
+from consumer.engine.retry import Failed, LaneBudget
+from schemas.errors import FuseSyncError, Permanent, Retryable
 from schemas.outcome import HandlerResult
+
+_MOST_ERROR = 1_000
+"""Characters of an error's text that are repeated: it goes into records, whose size is bounded."""
+_MOST_SECONDS = 1e9
+"""The longest time that the other side can ask us to wait: it has to be a time that can be written down."""
 
 Attempt = Callable[[int], Awaitable[HandlerResult]]
 """Make the attempt of this number, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """Exponential waiting: `initial` seconds after the first failure, doubled after each further one, up to `most`."""
+class Trial:
+    """How an event is tried: within this budget, with a clock in seconds, and a sleep that may be cancelled.
 
-    initial: float
-    most: float
-
-    def wait(self, attempt: int, *, retry_after: float | None, jitter: float) -> float:
-        """Decide how many seconds to wait after failed attempt number `attempt`.
-
-        `jitter` is drawn from 0 to 1 and only ever lengthens the wait, by up to the exponential part, so that a
-        crowd that failed together comes back spread out. A `retry_after` is never shortened.
-        """
-        doubled = min(self.most, self.initial * 2.0 ** min(attempt - 1, 60))
-        return max(doubled, retry_after or 0.0) + jitter * doubled
-
-
-async def until_done(
-    attempt: Attempt,
-    backoff: Backoff,
-    *,
-    sleep: Callable[[float], Awaitable[None]],
-    failed: Callable[[int, BaseException, float], None],
-) -> tuple[HandlerResult, int]:
-    """Attempt until it works; give the result and the number of attempts made.
-
-    `failed` hears of each failure: the attempt's number, the error, and the seconds until the next. The first attempt
-    is made without tenacity, which most events never need and which costs more than all else on their path.
+    `failed` hears of each failure that is tried again: the attempt's number, the error, and the seconds until then.
     """
+
+    budget: LaneBudget
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    failed: Callable[[int, BaseException, float], None]
+
+
+async def attempt_within(attempt: Attempt, trial: Trial) -> tuple[HandlerResult | Failed, int]:
+    """Attempt until it works, until it cannot, or until the budget is spent; give how many attempts were made.
+
+    The first attempt is made without tenacity, which most events never need and which costs more than all else on
+    their path.
+    """
+    begun = trial.clock()
     try:
         return await attempt(1), 1
     except Exception as error:  # noqa: BLE001 - the handler's edge: whatever it raises, the event is not done
-        first: Exception | None = error
+        return await _again(attempt, trial, begun, error)
+
+
+async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception) -> tuple[HandlerResult | Failed, int]:
     made = 0
 
     async def again() -> HandlerResult:
-        nonlocal first, made
+        nonlocal made
         made += 1
-        if first is not None:
-            error, first = first, None
-            raise error
+        if made == 1:
+            raise first
         return await attempt(made)
 
+    def wait(state: RetryCallState) -> float:
+        error = _error(state)
+        seconds = trial.budget.wait(
+            state.attempt_number, trial.clock() - begun, retry_after=_retry_after(error), jitter=_jitter()
+        )
+        return inf if seconds is None else seconds
+
+    def tell(state: RetryCallState) -> None:
+        trial.failed(state.attempt_number, _error(state), state.upcoming_sleep)
+
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Exception),
-        stop=stop_never,
-        wait=lambda state: _wait(state, backoff),
-        before_sleep=lambda state: _tell(state, failed),
-        sleep=sleep,
+        retry=retry_if_exception_type(Exception) & retry_if_not_exception_type(Permanent),
+        wait=wait,
+        stop=lambda state: state.upcoming_sleep == inf,
+        before_sleep=tell,
+        sleep=trial.sleep,
+        reraise=True,
     )
-    return await retrying(again), made
+    try:
+        return await retrying(again), made
+    except Exception as error:  # noqa: BLE001 - as above
+        return _failure(error), made
 
 
-def _wait(state: RetryCallState, backoff: Backoff) -> float:
-    error = _error(state)
-    retry_after = error.retry_after if isinstance(error, Retryable) else None
-    return backoff.wait(state.attempt_number, retry_after=retry_after, jitter=random.random())  # noqa: S311 - not a secret
+def _failure(error: Exception) -> Failed:
+    return Failed(
+        error=describe(error),
+        jitter=_jitter(),
+        permanent=isinstance(error, Permanent),
+        retry_after=_retry_after(error),
+        status=error.status if isinstance(error, Retryable | Permanent) else None,
+    )
 
 
-def _tell(state: RetryCallState, failed: Callable[[int, BaseException, float], None]) -> None:
-    error = _error(state)
-    if error is not None:
-        failed(state.attempt_number, error, state.upcoming_sleep)
+def describe(error: BaseException) -> str:
+    """Say what went wrong, as text that can be written in UTF-8.
+
+    Only errors of ours say it themselves: any other may quote what must not be repeated.
+    """
+    text = str(error) if isinstance(error, FuseSyncError) else type(error).__name__
+    return text[:_MOST_ERROR].encode(errors="backslashreplace").decode()
 
 
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome is not None else None
+def _retry_after(error: BaseException) -> float | None:
+    seconds = error.retry_after if isinstance(error, Retryable) else None
+    return None if seconds is None or isnan(seconds) else min(seconds, _MOST_SECONDS)
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311 - not a secret
+
+
+def _error(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if error is None:
+        raise TypeError("tenacity asks what to do about an attempt that did not fail")
+    return error

@@ -10,13 +10,14 @@ from typing import Any
 import structlog
 
 from broker.log_reader import LogReader
+from broker.log_trimmer import LogTrimmer
 from broker.publisher import Bounds, Publisher
 from broker.subscription import Subscription
 from consumer.calls import Calls
-from consumer.handlers.sync import Sync, open_session
+from consumer.clients import Clients
+from consumer.handlers.sync import SUPERSEDES, Sync, open_session
+from consumer.limits import lane_budget, policy
 from consumer.member import GroupMember
-from consumer.retry import Backoff
-from consumer.taking_over import Clients
 from schemas.event import Environment
 from schemas.process import stop_signal
 from schemas.settings import ConsumerSettings
@@ -29,8 +30,9 @@ async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
     """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on."""
     stop = stop_signal()
     async with open_member(settings, tenants) as (member, subscription, publisher):
-        commits = asyncio.create_task(member.commit_regularly())
-        commits.add_done_callback(member.check)
+        regular = [asyncio.create_task(work) for work in member.regular_work()]
+        for task in regular:
+            task.add_done_callback(member.check)
         endings = (stop, member.failure, subscription.failure, publisher.failure)
         await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
         failures = [ending.result() for ending in endings[1:] if ending.done()]
@@ -38,7 +40,8 @@ async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
             structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
         if failures:
             member.abandon()
-        commits.cancel()
+        for task in regular:
+            task.cancel()
     structlog.get_logger().info(LogEvent.MEMBER_STOPPED, unreadable=member.unreadable)
     return 1 if failures else 0
 
@@ -54,18 +57,31 @@ async def open_member(
         deadline_seconds=0.0,  # an outcome waits for Kafka for ever: until it is there, the frontier waits
         stop_seconds=settings.drain_seconds,
     )
-    async with open_session(settings) as session, Publisher(settings, bounds) as publisher, LogReader(settings) as logs:
+    async with (
+        open_session(settings) as session,
+        Publisher(settings, bounds) as publisher,
+        LogReader(settings) as logs,
+        LogTrimmer(settings) as trimmer,
+    ):
         urls = {
             Environment.SANDBOX: settings.fuse_sandbox_url,
             Environment.PRODUCTION: settings.fuse_production_url,
         }
         handler = Sync(session=session, tenants=tenants, base_urls=urls)
-        backoff = Backoff(initial=settings.retry_initial_seconds, most=settings.retry_max_seconds)
-        member = GroupMember(settings, _member_name(), Calls(handler=handler, backoff=backoff))
+        calls = Calls(handler=handler, budget=lane_budget(settings))
+        treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
+        member = GroupMember(settings, _member_name(), calls, treated)
         _end_on_unexpected(member)
         subscription = Subscription(settings, member)
-        outcomes = group_topics(settings.topic, settings.group).outcomes
-        member.connect(Clients(subscription=subscription, publisher=publisher, logs=logs, outcomes=outcomes))
+        member.connect(
+            Clients(
+                subscription=subscription,
+                publisher=publisher,
+                logs=logs,
+                trimmer=trimmer,
+                topics=group_topics(settings.topic, settings.group),
+            )
+        )
         async with subscription:
             structlog.get_logger().info(LogEvent.MEMBER_STARTED, group=settings.group, topic=settings.topic)
             yield member, subscription, publisher

@@ -1,45 +1,31 @@
 """Taking over: carries out the commands of a takeover, one after another: claim, mark, read back."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import structlog
 
 from broker.history import History, starting_offset
-from broker.log_reader import LogReader
-from broker.publisher import Position, Publisher
-from broker.subscription import CommitRefused, CommitRequest, Subscription
-from consumer.engine.commands import Claim, Command, Mark, ReadBack, Survey
-from consumer.engine.takeover import HistoryEntry
+from broker.subscription import CommitRefused, CommitRequest
+from consumer.clients import Clients
+from consumer.engine.commands import Claim, Command, Log, Mark, ReadBack
+from consumer.engine.parking import ParkedEntry
+from consumer.engine.takeover import Marks, OutcomeEntry
 from consumer.tenure import Tenure
 from schemas.errors import Retryable, UnreadableRecord
-from schemas.outcome import Ended, Taken, read_outcome, write_outcome
-from schemas.record import ReceivedRecord, Record
+from schemas.outcome import Taken, read_outcome
+from schemas.parked import Park, read_note
+from schemas.record import ReceivedRecord, Record, from_record
 from schemas.telemetry import LogEvent
 
 _TRY_AGAIN_SECONDS = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clients:
-    """What a member reads with and writes with, and the name of its group's outcomes topic."""
-
-    subscription: Subscription
-    publisher: Publisher
-    logs: LogReader
-    outcomes: str
-
-    def write(self, partition: int, record: Ended | Taken) -> asyncio.Future[Position]:
-        """Write a record to the outcomes log of a partition. Raises what `Publisher.publish` raises."""
-        value = Record(key=b"", value=write_outcome(record), headers=())
-        return self.publisher.publish(self.outcomes, value, partition=partition)
 
 
 async def take_over(tenure: Tenure, clients: Clients) -> list[Command]:
     """Take a partition over; give the commands with which handling begins.
 
     What fails is tried again for as long as the tenure lasts: the subscription ends it by cancelling this. Raises
-    UnreadableRecord if the log holds records of a later version than this release knows.
+    UnreadableRecord if a log holds records of a later version than this release knows.
     """
     commands = tenure.engine.begin()
     while not tenure.engine.running:
@@ -54,40 +40,16 @@ async def take_over(tenure: Tenure, clients: Clients) -> list[Command]:
 async def _step(tenure: Tenure, command: Command, clients: Clients) -> list[Command]:
     """Carry out one command; Retryable leaves the takeover where it was."""
     match command:
-        case Survey():
-            return tenure.engine.surveyed(await _survey(tenure, clients))
         case Claim():
             await _claim(tenure, command, clients)
             return tenure.engine.claimed()
         case Mark(taken=taken):
-            return tenure.engine.marked((await clients.write(tenure.partition, taken)).offset)
+            return tenure.engine.marked(await _mark(tenure.partition, taken, clients))
         case ReadBack():
-            await _read(tenure, await _existing(tenure, command, clients), clients)
+            await _read_back(tenure, command, clients)
             return tenure.engine.read_back()
         case _:
             raise TypeError(f"{command} has no place in a takeover")
-
-
-async def _survey(tenure: Tenure, clients: Clients) -> int:
-    history = await clients.logs.history(clients.outcomes, tenure.partition)
-    await _read(tenure, range(history.low, history.high), clients)
-    return history.high
-
-
-async def _existing(tenure: Tenure, wanted: ReadBack, clients: Clients) -> range:
-    """Bound what is to be read back to what exists, and report what has expired: nobody knows how that ended."""
-    history = await clients.logs.history(clients.outcomes, tenure.partition)
-    # Position 0 stands for the beginning, wherever that is by now.
-    start, gone = starting_offset(wanted.start or None, History(low=history.low, high=wanted.until))
-    if gone:
-        structlog.get_logger().error(
-            LogEvent.HISTORY_EXPIRED,
-            topic=clients.outcomes,
-            partition=tenure.partition,
-            first_gone=gone.start,
-            last_gone=gone.stop - 1,
-        )
-    return range(start, wanted.until + 1)
 
 
 async def _claim(tenure: Tenure, claim: Claim, clients: Clients) -> None:
@@ -104,24 +66,85 @@ async def _claim(tenure: Tenure, claim: Claim, clients: Clients) -> None:
     tenure.lease.renew(sent_at)
 
 
-async def _read(tenure: Tenure, stretch: range, clients: Clients) -> None:
-    async for records in clients.logs.read(clients.outcomes, tenure.partition, stretch):
-        entries = (_entry(record, clients.outcomes) for record in records)
-        tenure.engine.history_read([entry for entry in entries if entry is not None])
+async def _mark(partition: int, taken: Taken, clients: Clients) -> Marks:
+    # Coroutines, not futures: where one log takes no record at all, somebody still hears of the other's.
+    outcomes, parked = await asyncio.gather(
+        clients.mark(partition, Log.OUTCOMES, taken), clients.mark(partition, Log.PARKED, taken)
+    )
+    return Marks(outcomes=outcomes.offset, parked=parked.offset)
 
 
-def _entry(record: ReceivedRecord, topic: str) -> HistoryEntry | None:
-    """Read a record of the outcomes log; garbage stops nothing, a later version stops the takeover."""
-    try:
-        return HistoryEntry(position=record.offset, record=read_outcome(record.value))
-    except UnreadableRecord as error:
-        if error.reason == "unknown-version":
-            raise
+async def _read_back(tenure: Tenure, wanted: ReadBack, clients: Clients) -> None:
+    stretch = await _existing(tenure, wanted, clients)
+    if not stretch:  # usual for both logs after a stop in order: only our own mark is there
+        return
+    topic = clients.topic(wanted.log)
+    async for records in clients.logs.read(topic, tenure.partition, stretch):
+        if wanted.log is Log.PARKED:
+            tenure.engine.parked_read(list(_parked_entries(records, topic)))
+        else:
+            tenure.engine.outcomes_read(list(_outcome_entries(records, topic)))
+
+
+async def _existing(tenure: Tenure, wanted: ReadBack, clients: Clients) -> range:
+    """Bound what is to be read back to what exists, and report what has expired: nobody knows how that ended."""
+    if wanted.start == wanted.until:
+        return range(0)
+    topic = clients.topic(wanted.log)
+    history = await clients.logs.history(topic, tenure.partition)
+    # Position 0 stands for the beginning, wherever that is by now.
+    start, gone = starting_offset(wanted.start or None, History(low=history.low, high=wanted.until))
+    if gone:
         structlog.get_logger().error(
-            LogEvent.RECORD_UNREADABLE,
+            LogEvent.HISTORY_EXPIRED,
             topic=topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=error.reason,
+            partition=tenure.partition,
+            first_gone=gone.start,
+            last_gone=gone.stop - 1,
         )
-        return None
+    return range(start, wanted.until)
+
+
+def _outcome_entries(records: Sequence[ReceivedRecord], topic: str) -> Iterator[OutcomeEntry]:
+    for record in records:
+        try:
+            yield OutcomeEntry(position=record.offset, record=read_outcome(record.value))
+        except UnreadableRecord as error:
+            _pass_garbage(record, topic, error)
+
+
+def _parked_entries(records: Sequence[ReceivedRecord], topic: str) -> Iterator[ParkedEntry]:
+    for record in records:
+        try:
+            note, parked = read_note(record)
+            if isinstance(note, Park):
+                _check_event(note, parked)
+            yield ParkedEntry(position=record.offset, note=note, record=parked)
+        except UnreadableRecord as error:
+            _pass_garbage(record, topic, error)
+
+
+def _check_event(note: Park, parked: Record) -> None:
+    """Refuse what we cannot have written: a park whose event cannot be read, or is another one."""
+    received = ReceivedRecord(
+        partition=0, offset=note.offset, timestamp=0.0, key=parked.key, value=parked.value, headers=parked.headers
+    )
+    try:
+        event = from_record(received)
+    except UnreadableRecord as error:
+        raise UnreadableRecord("bad-note", f"a park whose event cannot be read: {error}") from None
+    if event.id != note.id:
+        raise UnreadableRecord("bad-note", "the note names another event than the record holds")
+
+
+def _pass_garbage(record: ReceivedRecord, topic: str, error: UnreadableRecord) -> None:
+    """Let garbage stop nothing, and a later version stop the takeover."""
+    if error.reason == "unknown-version":
+        raise error
+    structlog.get_logger().error(
+        LogEvent.RECORD_UNREADABLE,
+        topic=topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=error.reason,
+    )

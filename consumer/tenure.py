@@ -8,8 +8,10 @@ from typing import Any, cast
 
 from broker.publisher import Position
 from broker.subscription import CommitRequest
+from consumer.engine.committed import Committed
 from consumer.engine.partition import PartitionEngine
 from consumer.lease import Lease
+from consumer.scratch import Scratch
 
 _CANCELLED_SECONDS = 5.0
 
@@ -18,31 +20,35 @@ _CANCELLED_SECONDS = 5.0
 class Tenure:
     """One partition while this member holds it: its engine, and what is under way for it.
 
-    `resting` are those of the calls that wait for what they need before their next attempt; `rewrites` the outcomes
-    that wait to be written again.
+    `resting` are those of the calls that wait for what they need before their next attempt; `rewrites` what waits to
+    be written again; `committed` what was committed last, and `trimmed` below which position the parked log has been
+    deleted. A tenure that is over hears of nothing any more.
     """
 
     partition: int
     number: int
     engine: PartitionEngine
+    scratch: Scratch
     lease: Lease
     takeover: set[asyncio.Task[None]] = field(default_factory=set)
     calls: set[asyncio.Task[None]] = field(default_factory=set)
     resting: set[asyncio.Task[None]] = field(default_factory=set)
     writes: set[asyncio.Future[Position]] = field(default_factory=set)
     rewrites: set[asyncio.Task[None]] = field(default_factory=set)
+    committed: Committed | None = None
+    trimmed: int = 0
+    over: bool = False
 
-    def commit_request(self) -> CommitRequest | None:
-        """Ask for the frontier to be committed; None before the takeover is done."""
-        committable = self.engine.committable
-        if committable is None:
-            return None
+    def commit_request(self, committed: Committed) -> CommitRequest:
+        """Ask for a commit under this tenure."""
         return CommitRequest(
-            partition=self.partition,
-            tenure=self.number,
-            offset=committable.frontier,
-            metadata=committable.metadata(),
+            partition=self.partition, tenure=self.number, offset=committed.frontier, metadata=committed.metadata()
         )
+
+    def trimmable(self) -> int | None:
+        """Give the position below which the parked log may be deleted now; None if it has been."""
+        end = 0 if self.committed is None else self.engine.deletable(self.committed)
+        return end if end > self.trimmed else None
 
     async def rest(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Wait, within a call's task, for what its next attempt needs; letting go ends the task, as nothing starts."""
@@ -56,7 +62,7 @@ class Tenure:
             self.resting.discard(task)
 
     def unwritten(self) -> list[asyncio.Future[Any]]:
-        """List what has to be done until every outcome is written."""
+        """List what has to be done until everything is written."""
         return [*self.writes, *self.rewrites]
 
     def abandon(self) -> None:
@@ -64,9 +70,17 @@ class Tenure:
         self.engine.let_go()
         for task in (*self.takeover, *self.calls):
             task.cancel()
+        self.end()
+
+    def end(self) -> None:
+        """End the tenure: nothing is written again, and the copy of what is parked is not needed any more."""
+        self.over = True
+        for task in self.rewrites:
+            task.cancel()
+        self.scratch.close()
 
 
-async def let_go(tenures: Sequence[Tenure], *, drain_seconds: float, outcome_seconds: float) -> None:
+async def let_go(tenures: Sequence[Tenure], *, drain_seconds: float, write_seconds: float) -> None:
     """Let partitions go in bounded time.
 
     Start nothing; wait for the calls in flight and cancel the rest to their end, so that the next owner's call never
@@ -77,7 +91,7 @@ async def let_go(tenures: Sequence[Tenure], *, drain_seconds: float, outcome_sec
     await _cancel([task for tenure in tenures for task in (*tenure.takeover, *tenure.resting)])
     await _wait([task for tenure in tenures for task in tenure.calls], drain_seconds)
     await _cancel([task for tenure in tenures for task in tenure.calls])
-    await _written(tenures, outcome_seconds)
+    await _written(tenures, write_seconds)
 
 
 async def _written(tenures: Sequence[Tenure], seconds: float) -> None:

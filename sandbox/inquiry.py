@@ -16,7 +16,7 @@ from schemas.errors import ConfigurationError
 from schemas.webhook import WebhookType
 
 _SUMMARY: TypeAdapter[Summary] = TypeAdapter(Summary)
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 
 
 class Inquiry:
@@ -55,11 +55,16 @@ class Inquiry:
             pass
 
     async def verdict(self, manifest: Manifest, wait: float) -> Verdict:
-        """Judge, once everything accepted is synced and no call is open, or after `wait` seconds."""
+        """Judge, once nothing accepted is missing and no call is open, or after `wait` seconds."""
         expected = sum(event.type == WebhookType.SYNC_DATA for event in manifest.accepted)
+        before: Summary | None = None
         for _ in range(math.ceil(wait / _POLL_SECONDS)):
-            if _is_done(await self.summary(), expected):
-                break
+            summary = await self.summary()
+            if summary.open == 0 and (summary.synced >= expected or summary == before):
+                verdict = judge(manifest, await self.calls())
+                if not verdict.lost:
+                    return verdict
+            before = summary
             await asyncio.sleep(_POLL_SECONDS)
         return judge(manifest, await self.calls())
 
@@ -67,7 +72,3 @@ class Inquiry:
         parameters = {"from": str(first), "limit": str(MAX_PAGE)}
         async with self._session.get(f"{self._root}calls", params=parameters, raise_for_status=True) as response:
             return read_calls(await response.read())
-
-
-def _is_done(summary: Summary, expected: int) -> bool:
-    return summary.synced >= expected and summary.open == 0

@@ -9,15 +9,18 @@ expected
     `unexpected`.
 success
     A call answered 200; it succeeds when it ends.
+superseded
+    An expected event without a success, with a later one in its lane that has an equal body and succeeded: one call
+    covers both.
 lost
-    An expected event without a success.
+    Any other expected event without a success.
 overlapping
     A call that came while another call of its lane was open. A call whose client vanished is open until the server
     noticed.
 out of order
-    A call for an event that came before every earlier expected event of its lane had succeeded, unless the event
-    itself had succeeded by then: that is a repeat. So if first successes are not in the order of acceptance, the
-    calls that made them so are counted.
+    A call for an event that came before every earlier expected event of its lane had succeeded or was superseded,
+    unless the event itself had succeeded by then: that is a repeat. So if first successes are not in the order of
+    acceptance, the calls that made them so are counted.
 repeated
     A call that came after its event's first success.
 resent
@@ -55,14 +58,15 @@ Lane = tuple[str, str]
 class Verdict:
     """Count what was found; the module's docstring has the words.
 
-    Of events: accepted, ignored, synced, lost. Of webhooks that were not accepted: refused, forged_accepted,
-    genuine_refused, given_up (see `manifest.Counts`). Of calls: all others. `examples` names some of what is lost by
-    `tenant/connection event`, and some of the calls by `call number tenant/connection key`.
+    Of events: accepted, ignored, synced, superseded, lost. Of webhooks that were not accepted: refused,
+    forged_accepted, genuine_refused, given_up (see `manifest.Counts`). Of calls: all others. `examples` names some of
+    what is lost by `tenant/connection event`, and some of the calls by `call number tenant/connection key`.
     """
 
     accepted: int
     ignored: int
     synced: int
+    superseded: int
     lost: int
     refused: int
     forged_accepted: int
@@ -88,9 +92,11 @@ def judge(manifest: Manifest, calls: Iterable[Call]) -> Verdict:
     ordered = sorted(calls, key=lambda call: call.arrived)
     expected = [event for event in manifest.accepted if event.type == WebhookType.SYNC_DATA]
     success = _first_successes(ordered)
-    lost = [event for event in expected if event.id not in success]
+    superseded = _superseded(expected, success)
+    lost = [event for event in expected if event.id not in success and event.id not in superseded]
+    called_for = [event for event in expected if event.id not in superseded]
     found = {
-        "out_of_order": _out_of_order(expected, ordered, success),
+        "out_of_order": _out_of_order(called_for, ordered, success),
         "overlapping": list(_overlapping(ordered)),
         "repeated": list(_repeated(ordered)),
         "resent": [call for call in ordered if _identity(call)[1] > 0],
@@ -99,7 +105,8 @@ def judge(manifest: Manifest, calls: Iterable[Call]) -> Verdict:
     return Verdict(
         accepted=len(manifest.accepted),
         ignored=len(manifest.accepted) - len(expected),
-        synced=len(expected) - len(lost),
+        synced=len(called_for) - len(lost),
+        superseded=len(superseded),
         lost=len(lost),
         examples=_examples(lost, found),
         **manifest.counts.model_dump(),
@@ -125,6 +132,17 @@ def _first_successes(calls: Sequence[Call]) -> dict[str, float]:
             event, _ = _identity(call)
             success[event] = min(success.get(event, math.inf), _end(call))
     return success
+
+
+def _superseded(expected: Sequence[AcceptedWebhook], success: Mapping[str, float]) -> set[str]:
+    """Find what a later event of the same lane and body has covered."""
+    superseded, covering = set(), set()
+    for event in reversed(expected):
+        if event.id in success:
+            covering.add(_content(event))
+        elif _content(event) in covering:
+            superseded.add(event.id)
+    return superseded
 
 
 def _out_of_order(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.asyncapi import topics_document
-from schemas.json_schema import JsonObject, outcome_schema, webhook_schema
+from schemas.json_schema import JsonObject, dead_letter_schema, outcome_schema, parked_schema, webhook_schema
 from schemas.openapi import ingress_document
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,6 +19,8 @@ def documents() -> Mapping[str, str]:
     contents = {
         "webhook.schema.json": {"$schema": _DIALECT, **webhook_schema()},
         "outcome.schema.json": {"$schema": _DIALECT, **outcome_schema()},
+        "parked.schema.json": {"$schema": _DIALECT, **parked_schema()},
+        "dead-letter.schema.json": {"$schema": _DIALECT, **dead_letter_schema()},
         "openapi.json": ingress_document(),
         "asyncapi.json": topics_document(),
     }

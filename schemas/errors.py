@@ -76,12 +76,14 @@ class OverLimit(Rejected):
 class Retryable(FuseSyncError):
     """It did not work now and may work later.
 
-    `retry_after` is the least number of seconds to wait, where the other side named one.
+    `retry_after` is the least number of seconds to wait, where the other side named one; `status` the HTTP status of
+    its answer, where there was one.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.status = status
 
 
 class Busy(Retryable):
@@ -97,7 +99,11 @@ class NotAcknowledged(Retryable):
 
 
 class Permanent(FuseSyncError):
-    """It will not work until a person changes something."""
+    """It will not work until a person changes something. `status` is as in Retryable."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ConfigurationError(Permanent):

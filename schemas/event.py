@@ -22,7 +22,7 @@ class Event:
     `type`, `connection` and `aggregator` are what the body says, verbatim, and empty where it says nothing usable;
     they come from outside and may hold any text. `body` is the request's body, byte for byte.
     `verification` is the value of the `fuse-verification` header. `generation` is 0 for an event as it arrived and
-    one higher for each deliberate re-send.
+    one higher for each deliberate re-send. `extra_headers` are those of the record that the contract does not know.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Event:
     body: bytes
     generation: int = 0
     traceparent: str | None = None
+    extra_headers: tuple[tuple[str, bytes | None], ...] = ()
 
     @property
     def idempotency_key(self) -> str:

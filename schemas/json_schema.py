@@ -1,4 +1,4 @@
-"""JSON Schemas of what travels: the webhook's body, and the records of the outcomes topic."""
+"""JSON Schemas of what travels: the webhook's body, outcomes, and the notes of what is parked or dead."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schemas.dead import DeadLetter
 from schemas.outcome import OutcomeRecord
+from schemas.parked import ParkedNote
 from schemas.webhook import Webhook
 
 DEFINITIONS = "#/$defs/"
@@ -31,15 +33,33 @@ def outcome_schema(definitions: str = DEFINITIONS) -> JsonObject:
 
     References begin with `definitions`; what they refer to is under `$defs` all the same.
     """
-    described = TypeAdapter(OutcomeRecord).json_schema(
+    return {"title": "OutcomeRecord", "description": _OUTCOME_TEXT, **_one_of(OutcomeRecord, definitions)}
+
+
+def parked_schema(definitions: str = DEFINITIONS) -> JsonObject:
+    """Describe the notes of the parked topic as they are written; references are as in `outcome_schema`."""
+    return {"title": "ParkedNote", "description": _PARKED_TEXT, **_one_of(ParkedNote, definitions)}
+
+
+def dead_letter_schema() -> JsonObject:
+    """Describe the note of a dead letter as it is written."""
+    return DeadLetter.model_json_schema(schema_generator=_Written, mode="serialization")
+
+
+def _one_of(kinds: Any, definitions: str) -> JsonObject:  # noqa: ANN401 - a union, which has no type of its own
+    described = TypeAdapter(kinds).json_schema(
         schema_generator=_Written, mode="serialization", ref_template=definitions + "{model}"
     )
     # OpenAPI's word, which JSON Schema does not know; the constant `record` parts the kinds anyway.
     del described["discriminator"]
-    return {"title": "OutcomeRecord", "description": _OUTCOME_TEXT, **described}
+    return described
 
 
 _OUTCOME_TEXT = "How an event ended, or that a member took the partition over. Later versions may add members."
+_PARKED_TEXT = (
+    "The header `fuse_parked`: why an event waits, that one of them has ended, or that a member took the partition "
+    "over. Later versions may add members."
+)
 
 
 class _Untitled(GenerateJsonSchema):

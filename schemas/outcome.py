@@ -11,6 +11,9 @@ from schemas.errors import UnreadableRecord
 VERSION = 1
 """Version of the records below. A takeover stops at a version it does not know rather than guess."""
 
+MOST = 2**63 - 1
+"""The highest offset, epoch or due time in a record: what Kafka counts with, and what the scratch can hold."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
@@ -45,7 +48,7 @@ class Ended(BaseModel):
 
     record: Literal["ended"] = "ended"
     v: int = Field(default=VERSION, description="Version of this record.")
-    offset: int = Field(ge=0, description="The event's offset in the source partition of the same number.")
+    offset: int = Field(ge=0, le=MOST, description="The event's offset in the source partition of the same number.")
     id: str = Field(description="The event's `ce_id`.")
     generation: int = Field(default=0, ge=0, description="The event's generation.")
     outcome: OutcomeKind = Field(description="How it ended.")
@@ -55,7 +58,7 @@ class Ended(BaseModel):
     received: int = Field(ge=0, description="When the ingress received the webhook.")
     called: int | None = Field(default=None, ge=0, description="When the first call started.")
     ended: int = Field(ge=0, description="When it ended.")
-    epoch: int = Field(ge=0, description="The takeover under which it ended.")
+    epoch: int = Field(ge=0, le=MOST, description="The takeover under which it ended.")
     member: str = Field(description="The member that ended it.")
 
 
@@ -66,7 +69,7 @@ class Taken(BaseModel):
 
     record: Literal["taken"] = "taken"
     v: int = Field(default=VERSION, description="Version of this record.")
-    epoch: int = Field(ge=1, description="The number of this takeover.")
+    epoch: int = Field(ge=1, le=MOST, description="The number of this takeover.")
     member: str = Field(description="The member that took over.")
 
 

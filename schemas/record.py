@@ -6,7 +6,7 @@ injective and never fails, lone surrogates included.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -27,18 +27,24 @@ _ORIGINS = 4096
 _PLAIN = re.compile(r"[!#$&-~]*")
 _SENDABLE = re.compile(r"[!-~]+")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_KNOWN_HEADERS = frozenset(
+    {
+        *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "ce_tenant", "ce_environment"),
+        *("ce_fuseverification", "ce_subject", "ce_aggregator", "traceparent", "ce_generation"),
+    }
+)
 _TENANT = re.compile(TENANT_NAME)
 _GENERATION = re.compile(r"[1-9][0-9]{0,8}")
 
-Header = tuple[str, bytes]
-Headers = Sequence[tuple[str, bytes | None]]
+Header = tuple[str, bytes | None]
+Headers = Sequence[Header]
 
 
 class Record(NamedTuple):
     """What is produced: key, value and headers, all bytes. A tuple, since one is made for every event."""
 
-    key: bytes
-    value: bytes
+    key: bytes | None
+    value: bytes | None
     headers: tuple[Header, ...]
 
 
@@ -85,9 +91,9 @@ def to_record(event: Event) -> Record:
     """Write an event as a record. Never fails: what is verified is always published."""
     source, tenant, environment = _origin(event.tenant, event.environment)
     connection = encode_attribute(event.connection)
-    headers = [
+    headers: list[Header] = [
         _SPEC_VERSION_HEADER,
-        ("ce_id", event.id.encode()),
+        ("ce_id", encode_attribute(event.id)),
         source,
         ("ce_type", encode_attribute(event.type or UNTYPED)),
         ("ce_time", _format_time(event.received_at)),
@@ -104,11 +110,12 @@ def to_record(event: Event) -> Record:
         headers.append(("traceparent", encode_attribute(event.traceparent)))
     if event.generation:
         headers.append(("ce_generation", str(event.generation).encode()))
+    headers.extend(event.extra_headers)
     return Record(b"%b/%b" % (tenant[1], connection), event.body, tuple(headers))
 
 
 @lru_cache(maxsize=_ORIGINS)
-def _origin(tenant: str, environment: Environment) -> tuple[Header, Header, Header]:
+def _origin(tenant: str, environment: Environment) -> tuple[Header, tuple[str, bytes], Header]:
     """Write what is the same for all events of a tenant in one environment: source, tenant and environment."""
     return (
         ("ce_source", f"/tenants/{tenant}/{environment}".encode()),
@@ -142,6 +149,7 @@ def from_record(record: ReceivedRecord) -> Event:
         body=record.value,
         generation=_generation(text.optional("ce_generation")),
         traceparent=text.optional("traceparent"),
+        extra_headers=_extra(headers),
     )
     if text.required("ce_source") != f"/tenants/{event.tenant}/{event.environment}":
         raise UnreadableRecord("source-mismatch", "ce_source names another tenant or environment than its own headers")
@@ -177,6 +185,12 @@ def _unique_headers(headers: Headers) -> dict[str, bytes | None]:
     if len(unique) != len(headers):
         raise UnreadableRecord("repeated-header", "a header stands twice, so what the record says is ambiguous")
     return unique
+
+
+def _extra(headers: Mapping[str, bytes | None]) -> tuple[tuple[str, bytes | None], ...]:
+    if headers.keys() <= _KNOWN_HEADERS:
+        return ()
+    return tuple((name, value) for name, value in headers.items() if name not in _KNOWN_HEADERS)
 
 
 def _check_version(headers: dict[str, bytes | None]) -> None:

@@ -184,7 +184,13 @@ class ConsumerSettings(PipelineSettings):
     call_timeout_seconds: float = _setting(
         30.0, "seconds", "How long one call to Fuse may take in all, connecting included.", gt=0
     )
-    max_in_flight: int = _setting(1_000, "calls", "Calls in flight at once in this member.", ge=1, le=50_000)
+    max_in_flight: int = _setting(
+        1_000,
+        "calls",
+        "Calls in flight at once in this member, those for parked events a quarter of them at most.",
+        ge=1,
+        le=50_000,
+    )
     max_held_events: int = _setting(
         20_000, "events", "Events held in memory by this member; beyond its share a partition is paused.", ge=100
     )
@@ -197,7 +203,60 @@ class ConsumerSettings(PipelineSettings):
     retry_initial_seconds: float = _setting(
         0.5, "seconds", "Wait before the second attempt; doubles with every further one, jitter added on top.", gt=0
     )
-    retry_max_seconds: float = _setting(60.0, "seconds", "The longest wait between attempts, before jitter.", gt=0)
+    retry_max_seconds: float = _setting(
+        60.0, "seconds", "The longest wait between attempts in the lane, before jitter.", gt=0
+    )
+    retry_attempts: int = _setting(
+        5, "attempts", "Attempts of an event in its lane; then it is parked, and its lane behind it.", ge=1
+    )
+    retry_seconds: float = _setting(
+        30.0, "seconds", "How long an event is tried in its lane; what would come later is parked.", ge=0
+    )
+    parked_initial_seconds: float = _setting(
+        15.0, "seconds", "Wait of a parked event before its next attempt; doubles with every further one.", gt=0
+    )
+    parked_max_seconds: float = _setting(
+        1_800.0, "seconds", "The longest wait of a parked event between attempts, before jitter.", gt=0
+    )
+    parked_attempts: int = _setting(
+        50, "attempts", "Attempts of a parked event; then it goes to the dead-letter topic, and its lane goes on.", ge=1
+    )
+    parked_seconds: float = _setting(
+        86_400.0,
+        "seconds",
+        "How long after its first call a parked event is tried; what fails later goes to the dead-letter topic.",
+        gt=0,
+    )
+    lane_max_waiting: int = _setting(
+        100, "events", "Events of one connection that wait in memory; beyond it they are parked.", ge=1
+    )
+    tenant_max_held_share: float = _setting(
+        0.8,
+        "share of 1",
+        "What one tenant may hold of a partition's share of `FUSE_SYNC_MAX_HELD_EVENTS`; beyond it its events are "
+        "parked, so that reading reaches those of others. 1 parks nothing for that reason, as with a single tenant.",
+        gt=0,
+        le=1,
+    )
+    supersede: bool = _setting(
+        True,  # noqa: FBT003 - a setting's default
+        "true or false",
+        "Whether an event that would be synced is settled as superseded, without a call, when one with an equal body "
+        "waits behind it.",
+    )
+    scratch_max_bytes: int = _setting(
+        4_294_967_296,
+        "bytes",
+        "Parked events kept on local disk by this member, a copy of the log; beyond its share a partition is paused.",
+        ge=1_048_576,
+    )
+    parked_log_span: int = _setting(
+        100_000,
+        "records",
+        "How long a partition's parked log may grow, beside twice what it holds, before its oldest events are parked "
+        "again at its end, so that what is before them can be deleted.",
+        ge=100,
+    )
     commit_interval_seconds: float = _setting(1.0, "seconds", "How often the frontier is committed.", ge=0.05, le=60)
     session_timeout_seconds: float = _setting(
         10.0,

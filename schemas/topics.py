@@ -10,7 +10,7 @@ OUTCOMES_MARGIN = timedelta(days=1)
 """Outcomes outlive the source by this, so that every event still in the source has its outcome in the log."""
 
 RECORD_OVERHEAD = 64 * 1024
-"""Room in bytes for the headers whose size does not depend on the body, and for a dead letter's reasons."""
+"""Room in bytes for the headers whose size does not depend on the body, and as much again for a note of ours."""
 
 _LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -58,22 +58,27 @@ def max_record_bytes(max_body_bytes: int) -> int:
     return 7 * max_body_bytes + RECORD_OVERHEAD
 
 
+def max_group_record_bytes(max_body_bytes: int) -> int:
+    """Bound the size in bytes of a parked record or dead letter: the largest record of the source, and a note."""
+    return max_record_bytes(max_body_bytes) + RECORD_OVERHEAD
+
+
 def source_spec(source: str, *, retention: timedelta, max_body_bytes: int) -> TopicSpec:
     """Describe the topic of verified webhooks."""
-    return _spec(source, retention, max_body_bytes)
+    return _spec(source, retention, max_record_bytes(max_body_bytes))
 
 
 def group_specs(source: str, group: str, *, retention: timedelta, max_body_bytes: int) -> tuple[TopicSpec, ...]:
     """Describe the three topics of `group`. What is parked never expires: its owner deletes what is behind."""
-    names = group_topics(source, group)
+    names, most = group_topics(source, group), max_group_record_bytes(max_body_bytes)
     return (
-        _spec(names.outcomes, retention + OUTCOMES_MARGIN, max_body_bytes),
-        _spec(names.parked, None, max_body_bytes),
-        _spec(names.dead, DEAD_KEPT, max_body_bytes),
+        _spec(names.outcomes, retention + OUTCOMES_MARGIN, most),
+        _spec(names.parked, None, most),
+        _spec(names.dead, DEAD_KEPT, most),
     )
 
 
-def _spec(name: str, retention: timedelta | None, max_body_bytes: int) -> TopicSpec:
+def _spec(name: str, retention: timedelta | None, max_bytes: int) -> TopicSpec:
     retention_ms = -1 if retention is None else int(retention.total_seconds() * 1000)
     return TopicSpec(
         name=name,
@@ -82,7 +87,7 @@ def _spec(name: str, retention: timedelta | None, max_body_bytes: int) -> TopicS
             "retention.ms": str(retention_ms),
             "retention.bytes": "-1",
             "message.timestamp.type": "LogAppendTime",
-            "max.message.bytes": str(max_record_bytes(max_body_bytes)),
+            "max.message.bytes": str(max_bytes),
             "unclean.leader.election.enable": "false",
         },
     )

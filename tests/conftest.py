@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -49,6 +50,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say which Kafka the tests ran on."""
     if _ORIGIN in config.stash:
         terminalreporter.write_line(f"Kafka: {config.stash[_ORIGIN]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the process that gathers the results which Kafka this one's tests ran on."""
+    output: dict[str, str] | None = getattr(session.config, "workeroutput", None)
+    if output is not None and _ORIGIN in session.config.stash:
+        output["kafka"] = session.config.stash[_ORIGIN]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - xdist gives its classes no types
+    """Take note of what a process of tests tells at its end."""
+    if "kafka" in getattr(node, "workeroutput", {}):
+        node.config.stash[_ORIGIN] = node.workeroutput["kafka"]
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,18 @@
 """What the engine asks of its driver. The driver answers each with the engine's method named in its docstring."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from consumer.engine.lanes import Waiting
 from schemas.outcome import Ended, Taken
+from schemas.record import Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey:
-    """Read the outcomes log from its beginning to its present end; answer `history_read`, then `surveyed`."""
+class Log(StrEnum):
+    """The logs of a group that a takeover reads back."""
+
+    OUTCOMES = "outcomes"
+    PARKED = "parked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +25,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Write this to the outcomes log; answer `marked`."""
+    """Write this to both logs; answer `marked` when both are acknowledged."""
 
     taken: Taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadBack:
-    """Read the outcomes log from `start` up to and including `until`; answer `history_read`, then `read_back`."""
+    """Read a log from `start` up to `until`; answer `outcomes_read` or `parked_read`, then `read_back`.
 
+    At `until` lies our own mark, which may be left out. A start of 0 stands for the beginning, wherever that is by now.
+    """
+
+    log: Log
     start: int
     until: int
 
@@ -46,7 +54,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Handle this event as soon as there is room; answer `call_ended`."""
+    """Handle this event as soon as there is room; ask `superseded` then, and answer `call_ended`.
+
+    A parked event gets one attempt, any other as many as its lane's budget allows.
+    """
 
     waiting: Waiting
 
@@ -58,4 +69,29 @@ class WriteOutcome:
     ended: Ended
 
 
-Command = Survey | Claim | Mark | ReadBack | Read | Pause | Start | WriteOutcome
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WritePark:
+    """Write this to the parked log; answer `park_written` with the event's offset."""
+
+    offset: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSettle:
+    """Write this to the parked log; answer `settle_written` with the event's offset."""
+
+    offset: int
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteDead:
+    """Write this to the dead-letter topic; answer `dead_written` with the event's offset."""
+
+    offset: int
+    record: Record
+
+
+Write = WriteOutcome | WritePark | WriteSettle | WriteDead
+Command = Claim | Mark | ReadBack | Read | Pause | Start | Write

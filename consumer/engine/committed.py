@@ -6,25 +6,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.errors import UnreadableRecord
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """The committed state of a partition.
+    """The committed state of a partition; None is unknown.
 
     `frontier` is the lowest offset not settled; `epoch` the number of the takeover that committed it, 0 if unknown;
-    `outcomes_from` the position from which the outcomes of events at or above the frontier are found, None if
-    unknown.
+    `outcomes_from` (X) the position from which the outcomes of events at or above the frontier are found;
+    `parked_from` (P) the position from which the parked records that still count are found, and `parked_epoch` (E) the
+    epoch that is current there.
     """
 
     frontier: int
     epoch: int
-    outcomes_from: int | None
+    outcomes_from: int | None = None
+    parked_from: int | None = None
+    parked_epoch: int | None = None
 
     def metadata(self) -> str:
         """Write what Kafka keeps beside the offset."""
-        return _Metadata(epoch=self.epoch, x=self.outcomes_from).model_dump_json(exclude_none=True)
+        known = _Metadata(epoch=self.epoch, x=self.outcomes_from, p=self.parked_from, e=self.parked_epoch)
+        return known.model_dump_json(exclude_none=True)
 
 
 class _Metadata(BaseModel):
@@ -33,6 +37,8 @@ class _Metadata(BaseModel):
     v: int = VERSION
     epoch: int = Field(ge=0)
     x: int | None = Field(default=None, ge=0)
+    p: int | None = Field(default=None, ge=0)
+    e: int | None = Field(default=None, ge=0)
 
 
 def read_committed(frontier: int, metadata: str) -> Committed:
@@ -45,9 +51,11 @@ def read_committed(frontier: int, metadata: str) -> Committed:
     try:
         known = _Metadata.model_validate_json(metadata)
     except ValidationError:
-        return Committed(frontier=frontier, epoch=0, outcomes_from=None)
+        return Committed(frontier=frontier, epoch=0)
     if known.v > VERSION:
         raise UnreadableRecord(
             "unknown-version", f"the commit's metadata has version {known.v}; this release knows {VERSION}: upgrade it"
         )
-    return Committed(frontier=frontier, epoch=known.epoch, outcomes_from=known.x)
+    return Committed(
+        frontier=frontier, epoch=known.epoch, outcomes_from=known.x, parked_from=known.p, parked_epoch=known.e
+    )

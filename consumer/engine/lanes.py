@@ -1,47 +1,100 @@
-"""Lanes: all events of one key, at most one of them being handled, in log order."""
+"""Lanes in memory: the events of one key that wait here, at most one of them being handled, in log order."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
+from itertools import islice
 
 from schemas.event import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What has been done for an event so far: calls, those of them made when it was parked, and when it all began.
+
+    Times are milliseconds since the epoch; `since` is when it was first parked.
+    """
+
+    attempts: int = 0
+    turns: int = 0
+    called: int | None = None
+    since: int | None = None
+
+
+UNTRIED = Tried()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """An event in memory: where it lies in the source partition, its lane, and its cost in bytes."""
+    """An event in memory: where it lies in the source partition, its lane, its cost in bytes, and its past.
+
+    `parked` events are here for their turn only: they are in the parked log all the while.
+    """
 
     offset: int
     lane: bytes
     size: int
     event: Event
+    tried: Tried = UNTRIED
+    parked: bool = False
 
 
 class Lanes:
-    """Say which event may start next. A lane's head keeps the lane until `advance`."""
+    """Keep events by lane; a lane's head is the event being handled, and keeps the lane until it is dropped."""
 
     def __init__(self) -> None:
         self._lanes: dict[bytes, deque[Waiting]] = {}
+        self._of_tenant: Counter[str] = Counter()
         self.events = 0
         self.bytes = 0
 
-    def add(self, waiting: Waiting) -> bool:
-        """Append an event to its lane; True if it is the lane's head and may start."""
-        self.events += 1
-        self.bytes += waiting.size
-        lane = self._lanes.get(waiting.lane)
-        if lane is None:
-            self._lanes[waiting.lane] = deque((waiting,))
-            return True
-        lane.append(waiting)
-        return False
+    def __contains__(self, lane: bytes) -> bool:
+        """Say whether an event of the lane is being handled."""
+        return lane in self._lanes
 
-    def advance(self, lane: bytes) -> Waiting | None:
-        """Drop the lane's head, which is done, and give the next event that may start, if there is one."""
+    def add(self, waiting: Waiting) -> int:
+        """Append an event to its lane; give how many wait behind the head now, 0 if this is the head."""
+        self._count(waiting, 1)
+        lane = self._lanes.setdefault(waiting.lane, deque())
+        lane.append(waiting)
+        return len(lane) - 1
+
+    def advance(self, lane: bytes, heads: int = 1) -> Waiting | None:
+        """Drop so many events from the lane's head on, and give the one that is next, if it is here."""
         queue = self._lanes[lane]
-        done = queue.popleft()
-        self.events -= 1
-        self.bytes -= done.size
+        for _ in range(heads):
+            self._count(queue.popleft(), -1)
         if queue:
             return queue[0]
         del self._lanes[lane]
         return None
+
+    def take_behind(self, lane: bytes) -> list[Waiting]:
+        """Take out all that waits behind the lane's head."""
+        queue = self._lanes[lane]
+        taken = list(islice(queue, 1, None))
+        for waiting in taken:
+            self._count(waiting, -1)
+        self._lanes[lane] = deque((queue[0],))
+        return taken
+
+    def covered(self, lane: bytes) -> list[Waiting]:
+        """List the first events of a lane, as far as each has one behind it with an equal body."""
+        if len(self._lanes[lane]) == 1:
+            return []
+        queue = list(self._lanes[lane])
+        covered = 0
+        while any(queue[covered].event.body == later.event.body for later in islice(queue, covered + 1, None)):
+            covered += 1
+        return queue[:covered]
+
+    def held_by(self, tenant: str) -> int:
+        """Count the events of a tenant that are here."""
+        return self._of_tenant[tenant]
+
+    def _count(self, waiting: Waiting, one: int) -> None:
+        self.events += one
+        self.bytes += one * waiting.size
+        tenant = waiting.event.tenant
+        self._of_tenant[tenant] += one
+        if not self._of_tenant[tenant]:
+            del self._of_tenant[tenant]

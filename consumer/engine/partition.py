@@ -1,131 +1,182 @@
 """The engine of one partition, for one tenure: inputs in, commands out.
 
-begin ─▶ takeover ─▶ read records ─▶ lanes ─▶ start ─▶ outcome ─▶ frontier ─▶ commit
+begin ─▶ takeover ─▶ records read ─▶ lane ─▶ start ─▶ call ended ─▶ outcome ─▶ settled ─▶ commit
+                                       └───▶ parked ─▶ turn ─┘ └─▶ parked again, or dead letter ─▶ outcome
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
+from sys import maxsize
 
-from consumer.engine.commands import Command, Pause, Read, Start, WriteOutcome
+from consumer.engine import endings
+from consumer.engine.commands import Command, Pause, Read, Start, WriteDead, WriteOutcome, WritePark
 from consumer.engine.committed import Committed
+from consumer.engine.endings import Ending, Place, Unreadable
 from consumer.engine.frontier import Frontier
-from consumer.engine.lanes import Lanes, Waiting
-from consumer.engine.takeover import HistoryEntry, Takeover
-from schemas.outcome import Applied, Ended, HandlerResult, Ignored, OutcomeKind
+from consumer.engine.lanes import Lanes, Tried, Waiting
+from consumer.engine.notes import note_failed, note_waiting, waiting_of
+from consumer.engine.parking import ParkedEntry, ParkedEvent, ParkedView, Parking
+from consumer.engine.policy import Bounds, Load, Policy, has_room, is_full
+from consumer.engine.retry import Failed
+from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
+from schemas.dead import write_dead_letter
+from schemas.errors import Permanent
+from schemas.outcome import Ended, OutcomeKind
+from schemas.parked import Why
+from schemas.record import to_record
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What one partition may hold: events, bytes of them, and offsets between frontier and read position."""
-
-    events: int
-    bytes: int
-    distance: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Skipped:
-    """A record that is no event for this group; its offset needs nothing more."""
-
-    offset: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a handler's work on an event ended. Times are milliseconds since the epoch."""
-
-    result: HandlerResult
-    attempts: int
-    called: int
-    ended: int
+_REWRITTEN_AT_ONCE = 100
 
 
 class PartitionEngine:
-    """Decide what happens to the events of one partition while this member holds it."""
+    """Decide what happens to the events of one partition while this member holds it. Times are in milliseconds."""
 
-    def __init__(self, committed: Committed, member: str, bounds: Bounds) -> None:
-        self._takeover = Takeover(committed, member)
-        self._member = member
+    def __init__(self, committed: Committed, place: Place, policy: Policy, bounds: Bounds, view: ParkedView) -> None:
+        self._takeover = Takeover(committed, place.member, view)
+        self._place = place
+        self._policy = policy
         self.bounds = bounds
+        self._view = view
         self._frontier = Frontier(committed.frontier)
         self._lanes = Lanes()
-        self._ended_before: dict[int, str] = {}
-        self._ended_before_up_to = -1
+        self._parking = Parking(view)
+        self._turns: set[bytes] = set()
+        self._dying: dict[int, tuple[Waiting | Unreadable, Ended]] = {}
+        self._ending: dict[int, Waiting | Unreadable] = {}
+        self._blocked: dict[bytes, set[int]] = {}
+        self._ended_up_to = -1
+        self._parked_up_to = -1
+        self._known_up_to = -1
         self._outcomes_end = 0
-        self._waiting_for_outcome: dict[int, Waiting] = {}
+        self._now = 0
         self.running = False
         self._letting_go = False
-        self._paused = False
+        self.paused = False
 
     # Taking over: the answers go to the takeover until it is done.
 
     def begin(self) -> list[Command]:
         """Start the tenure."""
-        return [self._takeover.begin()]
-
-    def surveyed(self, end: int) -> list[Command]:
-        """Take note that the outcomes log has been read from its beginning up to, but not including, `end`."""
-        return [self._takeover.surveyed(end)]
+        return [self._takeover.claim()]
 
     def claimed(self) -> list[Command]:
         """Take note that the claim is committed."""
         return [self._takeover.claimed()]
 
-    def marked(self, position: int) -> list[Command]:
-        """Take note that the mark lies at `position` of the outcomes log."""
-        return [self._takeover.marked(position)]
+    def marked(self, marks: Marks) -> list[Command]:
+        """Take note of where the marks lie."""
+        return [self._takeover.marked(marks)]
 
-    def history_read(self, entries: Sequence[HistoryEntry]) -> None:
+    def parked_read(self, entries: Sequence[ParkedEntry]) -> None:
+        """Fold a stretch of the parked log."""
+        self._takeover.parked_read(entries)
+
+    def outcomes_read(self, entries: Sequence[OutcomeEntry]) -> None:
         """Fold a stretch of the outcomes log."""
-        self._takeover.history_read(entries)
+        self._takeover.outcomes_read(entries)
 
     def read_back(self) -> list[Command]:
-        """Take note that the outcomes log has been read up to the mark."""
-        again = self._takeover.read_back()
-        if again is not None:
-            return [again]
-        self._ended_before = self._takeover.ended
-        self._ended_before_up_to = max(self._ended_before, default=-1)
-        self._outcomes_end = self._takeover.mark + 1
+        """Take note that a log has been read up to the mark; when both are, handling begins."""
+        following = self._takeover.read_back()
+        if following is not None:
+            return [following]
+        self._place = replace(self._place, epoch=self.epoch)
+        self._outcomes_end = self._takeover.marks.outcomes + 1
+        settles = self._parking.begin(self.epoch, self._takeover.marks.parked)
+        self._ended_up_to, self._parked_up_to = self._view.highest_known()
+        self._known_up_to = max(self._ended_up_to, self._parked_up_to)
         self.running = True
-        return [Read()]
+        return [*settles, Read()]
 
     # Running.
 
-    def records_read(self, records: Sequence[Waiting | Skipped]) -> list[Command]:
+    def records_read(self, records: Sequence[Waiting | Unreadable], now: int) -> list[Command]:
         """Take records of the source partition, in offset order."""
-        commands: list[Command] = [Start(waiting=waiting) for waiting in self._admitted(records)]
-        if not self._paused and self._is_full():
-            self._paused = True
+        self._now = max(self._now, now)
+        commands: list[Command] = []
+        for record in records:
+            commands.extend(self._admit(record))
+        if not self.paused and self._is_full():
+            self.paused = True
             commands.append(Pause())
+        return commands
+
+    def superseded(self, waiting: Waiting, now: int) -> list[Command]:
+        """Settle an event that is about to be called for the first time, if one behind it covers it; else do nothing.
+
+        With it all that follow in its lane and are covered as well; the last of them keeps the lane.
+        """
+        covered = self._covered(waiting)
+        if len(covered) > 1:
+            self._lanes.advance(waiting.lane, len(covered) - 1)
+        commands: list[Command] = []
+        for each in covered:
+            commands += self._end(each, endings.superseded(each, now, self._place))
         return commands
 
     def call_ended(self, waiting: Waiting, ending: Ending) -> list[Command]:
         """Take how the handling of a lane's head ended.
 
         After *applied* the next of the lane may start at once: repeating the call is harmless. After anything else it
-        waits until the outcome is acknowledged, since the next owner must not see the lane go on without it.
+        waits until the outcome is acknowledged, since the next owner must not see the lane go on without it. What
+        failed, failed with the lane's patience at its end.
         """
-        ended = self._ended(waiting, ending)
-        if ended.outcome is not OutcomeKind.APPLIED:
-            self._waiting_for_outcome[waiting.offset] = waiting
-            return [WriteOutcome(ended=ended)]
-        return [WriteOutcome(ended=ended), *self._advance(waiting)]
+        self._now = max(self._now, ending.ended)
+        if isinstance(ending.result, Failed):
+            return [] if self._letting_go else self._failed(waiting, ending, ending.result)
+        return self._end(waiting, endings.done(waiting, ending, ending.result, self._place))
+
+    def dead_written(self, offset: int) -> list[Command]:
+        """Take note that a dead letter is acknowledged: now the outcome may say so."""
+        dying, ended = self._dying.pop(offset)
+        if isinstance(dying, Waiting):
+            return self._end(dying, ended)
+        self._ending[offset] = dying
+        return [WriteOutcome(ended=ended)]
 
     def outcome_written(self, offset: int, position: int) -> list[Command]:
         """Take note that the outcome of the event at `offset` lies at `position`: the event is settled."""
         self._outcomes_end = max(self._outcomes_end, position + 1)
-        self._frontier.settle(offset)
-        waiting = self._waiting_for_outcome.pop(offset, None)
-        commands = self._advance(waiting) if waiting else []
-        if self._paused and self._has_room():
-            self._paused = False
-            commands.append(Read())
-        return commands
+        commands: list[Command] = []
+        ended = self._ending.pop(offset)
+        if isinstance(ended, Waiting) and ended.parked:
+            commands.append(self._parking.settle(offset, position))
+        else:
+            self._frontier.settle(offset)
+        if isinstance(ended, Waiting):
+            commands += self._unblock(ended.lane, offset)
+        return commands + self._resume()
+
+    def park_written(self, offset: int, position: int) -> list[Command]:
+        """Take note that a park lies at `position`: the event is settled as far as the source is concerned."""
+        lane, first = self._parking.written(offset, position)
+        if first:
+            self._frontier.settle(offset)
+        if lane not in self._lanes:
+            self._parking.offer(lane, offset)
+        return self._take_turns() + self._resume()
+
+    def settle_written(self, offset: int, position: int) -> list[Command]:
+        """Take note that a settle is acknowledged: nothing of the event counts any more."""
+        self._parking.settled(offset, position)
+        return self._resume()
+
+    def tick(self, now: int) -> list[Command]:
+        """Take note of the time: what is due, and what keeps the parked log long."""
+        self._now = max(self._now, now)
+        if self._letting_go or not self.running:
+            return []
+        turns = self._take_turns()
+        # Only now: what has its turn is being called, and must not be written meanwhile.
+        stale = self._parking.stale(self._policy.parked_span, _REWRITTEN_AT_ONCE)
+        return turns + [self._parking.rewrite(event) for event in stale]
 
     def let_go(self) -> None:
         """Start nothing any more."""
         self._letting_go = True
+
+    # What others may know.
 
     @property
     def may_start(self) -> bool:
@@ -143,75 +194,210 @@ class PartitionEngine:
         return self._lanes.events
 
     @property
+    def parked(self) -> int:
+        """Count the events that wait in the parked log."""
+        return self._parking.count
+
+    @property
     def committable(self) -> Committed | None:
         """Give what may be committed now; None before the takeover is done."""
         if not self.running:
             return None
-        return Committed(frontier=self._frontier.offset, epoch=self.epoch, outcomes_from=self._outcomes_from())
+        parked_from, parked_epoch = self._parking.counts_from()
+        return Committed(
+            frontier=self._frontier.offset,
+            epoch=self.epoch,
+            outcomes_from=self._outcomes_from(),
+            parked_from=parked_from,
+            parked_epoch=parked_epoch,
+        )
+
+    def deletable(self, committed: Committed) -> int:
+        """Give the position below which the parked log may be deleted once this is committed; never past our mark."""
+        return min(committed.parked_from or 0, self._takeover.marks.parked)
 
     def _outcomes_from(self) -> int:
         """Find the position from which the next owner must read the outcomes log back.
 
         An event above the frontier was read, and so ended, after the frontier's event was read: its outcome lies
-        behind what was then known of the log's end. Events that ended before this tenure lie further back.
+        behind what was then known of the log's end. Events that ended before this tenure lie further back, and so may
+        the outcome of a parked event that is not settled in the parked log yet.
         """
         known = self._frontier.outcomes_end
         position = self._outcomes_end if known is None else known
-        if self._frontier.offset <= self._ended_before_up_to:
-            return min(position, self._takeover.outcomes_from)
+        unsettled = self._parking.outcomes_from()
+        if unsettled is not None:
+            position = min(position, unsettled)
+        if self._frontier.offset <= self._ended_up_to:
+            position = min(position, self._takeover.outcomes_from)
         return position
 
-    def _admitted(self, records: Sequence[Waiting | Skipped]) -> Iterator[Waiting]:
-        for record in records:
-            ended = self._ended_before.pop(record.offset, None)
-            # By id too: an outcome at the same offset of a log that was deleted and made anew is another event's.
-            if isinstance(record, Skipped) or record.event.id == ended:
-                self._frontier.skip(record.offset)
-                continue
-            self._frontier.read(record.offset, self._outcomes_end)
-            if self._lanes.add(record):
-                yield record
+    # Reading.
 
-    def _advance(self, done: Waiting) -> list[Command]:
-        following = self._lanes.advance(done.lane)
-        return [Start(waiting=following)] if following else []
+    def _admit(self, record: Waiting | Unreadable) -> Sequence[Command]:
+        if record.offset <= self._known_up_to and self._is_settled(record):
+            self._frontier.skip(record.offset)
+            return ()
+        self._frontier.read(record.offset, self._outcomes_end)
+        if isinstance(record, Unreadable):
+            return (self._bury(record),)
+        if self._parking.holds(record.lane):
+            return (self._park(record, Why.BEHIND),)
+        return self._enter(record)
 
-    def _ended(self, waiting: Waiting, ending: Ending) -> Ended:
-        kind, reason, status = _describe(ending.result)
-        return Ended(
-            offset=waiting.offset,
-            id=waiting.event.id,
-            generation=waiting.event.generation,
-            outcome=kind,
-            reason=reason,
-            attempts=ending.attempts,
-            status=status,
-            received=int(waiting.event.received_at.timestamp() * 1000),
-            called=ending.called,
-            ended=ending.ended,
-            epoch=self.epoch,
-            member=self._member,
-        )
+    def _is_settled(self, record: Waiting | Unreadable) -> bool:
+        """Say whether a record had been settled before this tenure: it ended, or it is parked."""
+        name = record.event.id if isinstance(record, Waiting) else ""
+        # By id too: an outcome at the same offset of a log that was deleted and made anew is another event's.
+        if self._view.ended_id(record.offset) == name:
+            return True
+        parked = self._view.id_at(record.offset)
+        if parked is not None and parked != name:
+            raise Permanent(
+                f"{self._place.topic}[{self._place.partition}]: another event than the one at offset {record.offset} "
+                "is parked for it: the topic was deleted and made anew; read the group's parked topic out, delete "
+                "the group's topics, and start again"
+            )
+        return parked is not None
+
+    def _enter(self, waiting: Waiting) -> Sequence[Command]:
+        """Let an event into its lane; what is too much for the lane or its tenant is parked."""
+        tenant_full = self._is_full_for(waiting.event.tenant)
+        if tenant_full and waiting.lane not in self._lanes:
+            return (self._park(waiting, Why.TENANT_FULL),)
+        behind = self._lanes.add(waiting)
+        if not behind:
+            return (Start(waiting=waiting),)
+        if tenant_full or behind > self._policy.lane_waiting:
+            why = Why.TENANT_FULL if tenant_full else Why.LANE_FULL
+            return [self._park(each, why) for each in self._lanes.take_behind(waiting.lane)]
+        return ()
+
+    def _is_full_for(self, tenant: str) -> bool:
+        share = self._policy.tenant_share
+        return share < 1 and self._lanes.held_by(tenant) >= share * self.bounds.events
 
     def _is_full(self) -> bool:
-        return (
-            self._lanes.events >= self.bounds.events
-            or self._lanes.bytes >= self.bounds.bytes
-            or self._frontier.distance >= self.bounds.distance
+        return is_full(self.load, self._limits)
+
+    def _resume(self) -> list[Command]:
+        if not self.paused or not has_room(self.load, self._limits):
+            return []
+        self.paused = False
+        return [Read()]
+
+    @property
+    def _limits(self) -> Bounds:
+        """Give the bounds in force.
+
+        What was parked before this tenure waits until it has been read past: a scratch that is full with it must not
+        stop the reading, or both would wait for each other.
+        """
+        if self._frontier.read_position > self._parked_up_to:
+            return self.bounds
+        return replace(self.bounds, scratch=maxsize)
+
+    @property
+    def load(self) -> Load:
+        """Measure what is held, against the bounds."""
+        return Load(
+            events=self._lanes.events,
+            bytes=self._lanes.bytes,
+            distance=self._frontier.distance,
+            parking=self._parking.writing,
+            scratch=self._parking.size,
         )
 
-    def _has_room(self) -> bool:
-        """Say whether reading may go on: well below the bounds, since every pause makes Kafka fetch anew."""
-        return (
-            self._lanes.events * 2 <= self.bounds.events
-            and self._lanes.bytes * 2 <= self.bounds.bytes
-            and self._frontier.distance * 2 <= self.bounds.distance
-        )
+    # Ending.
 
+    def _covered(self, waiting: Waiting) -> Sequence[Waiting]:
+        if waiting.event.type not in self._policy.supersede or waiting.tried.attempts:
+            return ()
+        if waiting.parked:
+            return [waiting] if self._parking.is_covered(waiting.offset) else ()
+        covered = self._lanes.covered(waiting.lane)
+        return list(takewhile(lambda each: each.event.type in self._policy.supersede, covered))
 
-def _describe(result: HandlerResult) -> tuple[OutcomeKind, str | None, int | None]:
-    match result:
-        case Applied(status=status):
-            return OutcomeKind.APPLIED, None, status
-        case Ignored(reason=reason):
-            return OutcomeKind.IGNORED, reason, None
+    def _end(self, waiting: Waiting, ended: Ended) -> list[Command]:
+        self._ending[waiting.offset] = waiting
+        if waiting.parked:
+            self._parking.ended(waiting.offset)
+        if ended.outcome is OutcomeKind.APPLIED:
+            return [WriteOutcome(ended=ended), *self._advance(waiting.lane)]
+        self._blocked.setdefault(waiting.lane, set()).add(waiting.offset)
+        return [WriteOutcome(ended=ended)]
+
+    def _unblock(self, lane: bytes, offset: int) -> list[Command]:
+        blocked = self._blocked.get(lane)
+        if blocked is None or offset not in blocked:
+            return []
+        blocked.remove(offset)
+        if blocked:
+            return []
+        del self._blocked[lane]
+        return self._advance(lane)
+
+    def _advance(self, lane: bytes) -> list[Command]:
+        """Drop what is done, and start what is next: in memory, or in its turn among all that is parked."""
+        following = self._lanes.advance(lane)
+        if following is not None:
+            self._turns.discard(lane)
+            return [Start(waiting=following)]
+        return self._leave(lane)
+
+    def _leave(self, lane: bytes) -> list[Command]:
+        """Let a lane that nobody is handling any more have its next turn."""
+        self._turns.discard(lane)
+        self._parking.offer(lane)
+        return self._take_turns()
+
+    # Failing.
+
+    def _failed(self, waiting: Waiting, ending: Ending, failed: Failed) -> list[Command]:
+        tried = endings.after(waiting, ending)
+        spent = waiting.parked and self._policy.parked.spent(tried, ending.ended)
+        if failed.permanent or spent:
+            return [self._give_up(waiting, tried, failed)]
+        return self._park_lane(waiting, tried, failed)
+
+    def _give_up(self, waiting: Waiting, tried: Tried, failed: Failed) -> WriteDead:
+        letter = endings.letter_of(waiting, tried, failed, self._now, self._place)
+        self._dying[waiting.offset] = (waiting, endings.dead(waiting, letter, self._place))
+        return WriteDead(offset=waiting.offset, record=write_dead_letter(letter, to_record(waiting.event)))
+
+    def _bury(self, found: Unreadable) -> WriteDead:
+        letter = endings.letter_of_unreadable(found, self._now, self._place)
+        self._dying[found.offset] = (found, endings.unreadable(found, letter, self._place))
+        return WriteDead(offset=found.offset, record=endings.raw_letter(letter, found))
+
+    def _park_lane(self, waiting: Waiting, tried: Tried, failed: Failed) -> list[Command]:
+        """Park the failed event, and everything of its lane that is in memory, in order."""
+        behind = self._lanes.take_behind(waiting.lane)
+        self._lanes.advance(waiting.lane)
+        self._turns.discard(waiting.lane)
+        due = self._policy.parked.due(tried, failed, self._now)
+        tried = replace(tried, since=self._now if tried.since is None else tried.since)
+        note = note_failed(waiting, tried, self.epoch, due=due, error=failed.error)
+        first = self._parking.park_again(note) if waiting.parked else self._parking.park(note, to_record(waiting.event))
+        return [first, *(self._park(each, Why.BEHIND) for each in behind), *self._take_turns()]
+
+    def _park(self, waiting: Waiting, why: Why) -> WritePark:
+        return self._parking.park(note_waiting(waiting, why, self.epoch, self._now), to_record(waiting.event))
+
+    def _take_turns(self) -> list[Command]:
+        """Start parked events that are due, as many as may be handled at once."""
+        commands: list[Command] = []
+        while self._has_turn_free() and (event := self._next_turn()) is not None:
+            waiting = waiting_of(event, self._place.partition)
+            self._turns.add(waiting.lane)
+            self._lanes.add(waiting)
+            commands.append(Start(waiting=waiting))
+        return commands
+
+    def _has_turn_free(self) -> bool:
+        if self._letting_go:
+            return False
+        return not self._turns or (len(self._turns) < self.bounds.turns and self._lanes.bytes < self.bounds.bytes)
+
+    def _next_turn(self) -> ParkedEvent | None:
+        return self._parking.take_turn(self._now, self._frontier.read_position)

@@ -11,12 +11,15 @@ import aiohttp
 from consumer.handler import Context
 from consumer.handlers.fuse_request import FuseRequest, sync_request
 from consumer.lease import LEASE_SHARE
-from schemas.errors import Permanent, Retryable
+from schemas.errors import Retryable
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.settings import ConsumerSettings
 from schemas.tenants import Account, Tenants
 from schemas.webhook import WebhookType
+
+SUPERSEDES = frozenset({WebhookType.SYNC_DATA.value})
+"""One call tells Fuse of all equal webhooks before it. What is ignored is to be seen as that, each of them."""
 
 _SECONDS = re.compile(r"[0-9]+")
 _MOST_SECONDS = 1e9
@@ -35,7 +38,10 @@ class Sync:
     base_urls: Mapping[Environment, str]
 
     async def __call__(self, event: Event, _: Context) -> HandlerResult:
-        """Make the sync call. Raises Retryable for a failed call, Permanent for a tenant that is not configured."""
+        """Make the sync call. Raises Retryable for a call that failed, or could not be made.
+
+        So is it for a tenant that is not configured: that is not the event's fault, and can be mended while it waits.
+        """
         if event.type != WebhookType.SYNC_DATA:
             return Ignored(reason="type_not_synced")
         account = self._account(event)
@@ -45,7 +51,7 @@ class Sync:
         tenant = self.tenants.get(event.tenant)
         account = tenant.accounts.get(event.environment) if tenant else None
         if account is None:
-            raise Permanent(f"tenant {event.tenant} has no {event.environment} account: add it to the tenants file")
+            raise Retryable(f"tenant {event.tenant} has no {event.environment} account: add it to the tenants file")
         return account
 
     async def _call(self, request: FuseRequest) -> HandlerResult:
@@ -68,7 +74,8 @@ async def _read(answer: aiohttp.StreamReader) -> None:
 def _judge(status: int, retry_after: str | None) -> HandlerResult:
     if 200 <= status < 300:  # noqa: PLR2004 - the class of success (RFC 9110, section 15.3)
         return Applied(status=status)
-    raise Retryable(f"Fuse answered {status}", retry_after=parse_retry_after(retry_after, datetime.now(UTC)))
+    seconds = parse_retry_after(retry_after, datetime.now(UTC))
+    raise Retryable(f"Fuse answered {status}", retry_after=seconds, status=status)
 
 
 def parse_retry_after(text: str | None, now: datetime) -> float | None:

@@ -14,7 +14,7 @@ from sandbox.demo.troubles import KILL_AFTER, MIX, PACE, PLAN, SEED, SETTINGS, W
 from sandbox.demo.watch import Watch
 from sandbox.generator import generate
 from sandbox.inquiry import Inquiry
-from sandbox.judge import Verdict, judge
+from sandbox.judge import Verdict
 from sandbox.manifest import Manifest, Notes
 from sandbox.sender import send
 from schemas.errors import FuseSyncError
@@ -68,10 +68,10 @@ async def _disturb(pipeline: Pipeline, inquiry: Inquiry, screen: Screen) -> Verd
         screen.say(f"{pipeline.join().name} joins in its place.")
         await watch.until(lambda _: sending.done(), within=_SENT_WITHIN)
         screen.say("All sent. Waiting for what is still to be synced.")
-        await watch.until(lambda progress: progress.all_synced, within=_SYNCED_WITHIN)
+        await watch.until(lambda progress: progress.nearly_done, within=_SYNCED_WITHIN)
     finally:
         sending.cancel()
-    return judge(notes.manifest(), await inquiry.calls())
+    return await inquiry.verdict(notes.manifest(), _SYNCED_WITHIN)
 
 
 async def _send(url: str, notes: Notes) -> Manifest:

@@ -112,9 +112,10 @@ async def test_an_acknowledged_record_is_in_the_topic_as_it_was_given(
 ) -> None:
     """Key, value and headers, repeated and empty ones included, lie at the position that was acknowledged."""
     topic = create_topic(3)
-    given = record(b"acme/\xc3\xa9", b'{"a" : "\x00\xff"}')
+    key = b"acme/\xc3\xa9"
+    given = record(key, b'{"a" : "\x00\xff"}')
     async with publisher(cluster.bootstrap_servers) as publishing:
-        await publishing.publish(topic, record(given.key))
+        await publishing.publish(topic, record(key))
         place = await publishing.publish(topic, given)
     assert place.offset == 1
     found = read_at(cluster.bootstrap_servers, topic, place)

@@ -115,7 +115,7 @@ CONFIGS = st.fixed_dictionaries(
         "retention.ms": st.sampled_from([-1, 0, WEEK_MS, WEEK_MS + DAY_MS, 5 * WEEK_MS]).map(str),
         "retention.bytes": st.sampled_from(["-1", "1000"]),
         "message.timestamp.type": st.sampled_from(["LogAppendTime", "CreateTime"]),
-        "max.message.bytes": st.sampled_from(["1000", "72704", "10000000"]),
+        "max.message.bytes": st.sampled_from(["1000", "72704", "138240", "10000000"]),
         "unclean.leader.election.enable": st.sampled_from(["true", "false"]),
         "min.insync.replicas": st.sampled_from(["1", "2", "3", "4"]),
     }
@@ -215,6 +215,9 @@ def test_outcomes_are_created_to_outlive_what_the_source_really_keeps(source_kee
         (DEAD, "message.timestamp.type", "CreateTime", "LogAppendTime"),
         (PARKED, "unclean.leader.election.enable", "true", "false"),
         (SOURCE, "max.message.bytes", "72703", "72704"),
+        (OUTCOMES, "max.message.bytes", "138239", "138240"),
+        (PARKED, "max.message.bytes", "138239", "138240"),
+        (DEAD, "max.message.bytes", "72704", "138240"),
         (SOURCE, "min.insync.replicas", "1", "2"),
         (SOURCE, "min.insync.replicas", "4", "2"),
         (OUTCOMES, "retention.ms", str(WEEK_MS - 1), str(WEEK_MS + DAY_MS)),

@@ -1,28 +1,24 @@
-"""A Kafka in memory, a clock that jumps, and handlers that do as a test says."""
+"""A clock that jumps, events, and handlers that do as a test says."""
 
 import asyncio
 import selectors
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from broker.history import History
-from broker.log_reader import LogReader
-from broker.publisher import Position, Publisher
-from broker.subscription import Assignment, CommitRefused, CommitRequest, Subscription
 from consumer.handler import Context
-from schemas.errors import Retryable, UnreadableRecord
 from schemas.event import Environment, Event
-from schemas.outcome import Applied, Ended, HandlerResult, Taken, read_outcome, write_outcome
+from schemas.outcome import Applied, HandlerResult
 from schemas.record import ReceivedRecord, Record, to_record
 from schemas.settings import ConsumerSettings
 
 T = TypeVar("T")
 SYNC = "financial_connection.sync_data"
-OUTCOMES = "fuse.webhooks.sync.outcomes"
+_EPOCH = 1_800_000_000.0
+"""When every story begins, in seconds since the epoch: a while after its events were received."""
 
 
 class _JumpingSelector(selectors.SelectSelector):
@@ -37,7 +33,7 @@ class _JumpingSelector(selectors.SelectSelector):
         ready = super().select(0)
         assert ready or timeout is not None, "everybody waits for somebody else"
         if not ready and timeout:
-            self.now += timeout
+            self.now = round(self.now + timeout, 9)  # many short waits add up to what a test says
         return ready
 
 
@@ -84,6 +80,11 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
+def clock() -> float:
+    """Tell the time of day, which jumps with the loop's."""
+    return _EPOCH + now()
+
+
 def settings(**given: object) -> ConsumerSettings:
     """Give settings that read no environment."""
     return ConsumerSettings(
@@ -127,191 +128,6 @@ def received(record: Record, partition: int, offset: int) -> ReceivedRecord:
 def garbage(partition: int, offset: int) -> ReceivedRecord:
     """Give a record that is no event."""
     return ReceivedRecord(partition=partition, offset=offset, timestamp=0.0, key=None, value=b"?", headers=())
-
-
-class OutcomesLog:
-    """The outcomes topic in memory; `low` is the earliest position that has not expired."""
-
-    def __init__(self) -> None:
-        self._values: dict[int, list[bytes]] = defaultdict(list)
-        self.low = 0
-
-    def append(self, partition: int, value: bytes) -> int:
-        """Append, and give the position."""
-        self._values[partition].append(value)
-        return len(self._values[partition]) - 1
-
-    def write(self, partition: int, *records: Ended | Taken) -> None:
-        """Append records, as another member would."""
-        for record in records:
-            self.append(partition, write_outcome(record))
-
-    def high(self, partition: int) -> int:
-        """Give the position behind the last record."""
-        return len(self._values[partition])
-
-    def stretch(self, partition: int, positions: range) -> list[ReceivedRecord]:
-        """Give what lies at some positions."""
-        values = self._values[partition]
-        return [
-            ReceivedRecord(partition=partition, offset=at, timestamp=0.0, key=b"", value=values[at], headers=())
-            for at in positions
-        ]
-
-    def records(self, partition: int = 0) -> list[Ended | Taken]:
-        """Read everything that can be read."""
-        return [record for value in self._values[partition] if (record := _read(value)) is not None]
-
-    def ended(self, partition: int = 0) -> list[tuple[int, str]]:
-        """List the offsets that ended, and how."""
-        return [(record.offset, record.outcome) for record in self.records(partition) if isinstance(record, Ended)]
-
-    def taken(self, partition: int = 0) -> list[tuple[int, str]]:
-        """List the epochs of the marks, and whose they are."""
-        return [(record.epoch, record.member) for record in self.records(partition) if isinstance(record, Taken)]
-
-
-def _read(value: bytes) -> Ended | Taken | None:
-    try:
-        return read_outcome(value)
-    except UnreadableRecord:
-        return None
-
-
-@dataclass(slots=True, kw_only=True)
-class Write:
-    """A record on its way to the log."""
-
-    partition: int
-    value: bytes
-    acknowledged: asyncio.Future[Position]
-
-
-class FakePublisher(Publisher):
-    """Append to the log at once, or when a test lets it: `held` keeps writes back until `let_through`."""
-
-    def __init__(self, log: OutcomesLog) -> None:
-        self.log = log
-        self.held = False
-        self.on_the_way: deque[Write] = deque()
-        self.refusals: deque[Exception] = deque()
-        """Raised by the next calls of `publish`."""
-        self.failures: deque[Exception] = deque()
-        """What the next writes come back with, instead of a position."""
-
-    def publish(self, topic: str, record: Record, *, partition: int = -1) -> asyncio.Future[Position]:
-        """Write."""
-        assert topic == OUTCOMES
-        if self.refusals:
-            raise self.refusals.popleft()
-        write = Write(partition=partition, value=record.value, acknowledged=asyncio.get_running_loop().create_future())
-        self.on_the_way.append(write)
-        if not self.held:
-            asyncio.get_running_loop().call_soon(self._answer, write)
-        return write.acknowledged
-
-    def let_through(self) -> None:
-        """Take what was held back, and everything from now on."""
-        self.held = False
-        for write in [*self.on_the_way]:
-            self._answer(write)
-
-    def _answer(self, write: Write) -> None:
-        self.on_the_way.remove(write)
-        if self.failures:
-            failure = self.failures.popleft()
-            if not write.acknowledged.done():
-                write.acknowledged.set_exception(failure)
-            return
-        position = self.log.append(write.partition, write.value)
-        if not write.acknowledged.done():  # else whoever asked has gone away, and the record lands all the same
-            write.acknowledged.set_result(Position(partition=write.partition, offset=position))
-
-
-class FakeLogs(LogReader):
-    """Read the log in memory. `failures` are raised by the next readings, in the midst of them."""
-
-    def __init__(self, log: OutcomesLog) -> None:
-        self.log = log
-        self.failures: deque[Exception] = deque()
-        self.stalled = asyncio.Event()
-        self.stalled.set()
-        self.readings: list[range] = []
-
-    async def history(self, topic: str, partition: int) -> History:
-        """Say what exists."""
-        assert topic == OUTCOMES
-        await self.stalled.wait()
-        return History(low=self.log.low, high=self.log.high(partition))
-
-    async def read(self, topic: str, partition: int, stretch: range) -> AsyncIterator[Sequence[ReceivedRecord]]:
-        """Read, in batches of two; like the real one it cannot read what has expired."""
-        assert topic == OUTCOMES
-        self.readings.append(stretch)
-        if stretch and stretch.start < self.log.low:
-            raise Retryable("offset out of range")
-        for at in range(stretch.start, stretch.stop, 2):
-            await self.stalled.wait()
-            yield self.log.stretch(partition, range(at, min(at + 2, stretch.stop)))
-            if self.failures:
-                raise self.failures.popleft()
-
-
-class FakeSubscription(Subscription):
-    """Keep commits, and drop what comes from a past tenure, as the real one does."""
-
-    def __init__(self) -> None:
-        self.committed: dict[int, tuple[int, str]] = {}
-        self.current: dict[int, int] = {}
-        self.commits: list[CommitRequest] = []
-        self.reading: dict[int, bool] = {}
-        self.commands: list[tuple[str, int]] = []
-        self.refusing = False
-        self.silent = False
-        self.fault: Exception | None = None
-        self.begun = 0
-
-    def assign(self, partition: int, *, start: int | None = None) -> Assignment:
-        """Give a partition away as the group would, from what is committed."""
-        self.begun += 1
-        self.current[partition] = self.begun
-        self.reading[partition] = False
-        offset, metadata = self.committed.get(partition, (0, ""))
-        return Assignment(
-            partition=partition, tenure=self.begun, start=offset if start is None else start, metadata=metadata
-        )
-
-    def commit(self, requests: Sequence[CommitRequest]) -> asyncio.Future[frozenset[int]]:
-        """Take commits, refuse them, say nothing, or break."""
-        if self.fault is not None:
-            raise self.fault
-        answered: asyncio.Future[frozenset[int]] = asyncio.get_running_loop().create_future()
-        if self.refusing:
-            answered.set_exception(CommitRefused("rebalance in progress"))
-        elif not self.silent:
-            answered.set_result(frozenset(self.take(requests)))
-        return answered
-
-    def take(self, requests: Iterable[CommitRequest]) -> set[int]:
-        """Keep the commits of tenures that have not passed."""
-        held = [request for request in requests if self.current.get(request.partition) == request.tenure]
-        for request in held:
-            self.commits.append(request)
-            self.committed[request.partition] = (request.offset, request.metadata)
-        return {request.tenure for request in held}
-
-    def pause(self, partition: int, tenure: int) -> None:
-        """Stop reading."""
-        self._read(partition, tenure, reading=False)
-
-    def resume(self, partition: int, tenure: int) -> None:
-        """Read."""
-        self._read(partition, tenure, reading=True)
-
-    def _read(self, partition: int, tenure: int, *, reading: bool) -> None:
-        self.commands.append(("resume" if reading else "pause", partition))
-        if self.current.get(partition) == tenure:
-            self.reading[partition] = reading
 
 
 Step = HandlerResult | BaseException | Callable[[], Awaitable[HandlerResult]]

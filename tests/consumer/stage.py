@@ -7,17 +7,13 @@ from contextlib import asynccontextmanager
 from broker.subscription import Assignment, CommitRequest
 from consumer.calls import Calls
 from consumer.engine.committed import Committed, read_committed
+from consumer.handlers.sync import SUPERSEDES
+from consumer.limits import lane_budget, policy
 from consumer.member import GroupMember
-from consumer.retry import Backoff
-from consumer.taking_over import Clients
 from schemas.event import Event
 from tests.consumer.fakes import (
-    OUTCOMES,
-    FakeLogs,
-    FakePublisher,
-    FakeSubscription,
-    OutcomesLog,
     ScriptedHandler,
+    clock,
     event,
     in_virtual_time,
     records_of,
@@ -25,6 +21,7 @@ from tests.consumer.fakes import (
     settle,
     until,
 )
+from tests.consumer.kafka import FakeKafka, GroupLogs
 
 DRAIN = 20.0
 
@@ -32,17 +29,17 @@ DRAIN = 20.0
 class Stage:
     """One member, what it talks to, and what it is told."""
 
-    def __init__(self, log: OutcomesLog | None = None, **given: object) -> None:
-        self.settings = settings(drain_seconds=DRAIN, retry_initial_seconds=1, retry_max_seconds=60, **given)
-        self.log = log or OutcomesLog()
+    def __init__(self, log: GroupLogs | None = None, tenants: int = 1, **given: object) -> None:
+        self.settings = settings(**{"drain_seconds": DRAIN, "retry_initial_seconds": 1, **given})
         self.handler = ScriptedHandler()
-        self.publisher = FakePublisher(self.log)
-        self.logs = FakeLogs(self.log)
-        self.subscription = FakeSubscription()
-        self.member = GroupMember(self.settings, "me", Calls(handler=self.handler, backoff=Backoff(initial=1, most=60)))
-        self.member.connect(
-            Clients(subscription=self.subscription, publisher=self.publisher, logs=self.logs, outcomes=OUTCOMES)
-        )
+        kafka = FakeKafka(log)
+        self.log = kafka.logs
+        self.publisher, self.logs, self.trimmer = kafka.publisher, kafka.reader, kafka.trimmer
+        self.subscription = kafka.subscription
+        calls = Calls(handler=self.handler, budget=lane_budget(self.settings), clock=clock)
+        treated = policy(self.settings, tenants=tenants, supersedes=SUPERSEDES)
+        self.member = GroupMember(self.settings, "me", calls, treated)
+        self.member.connect(kafka.clients())
 
     def assign(self, *partitions: int) -> list[Assignment]:
         """Give partitions to the member."""
@@ -85,15 +82,21 @@ class Stage:
         sent = len(self.subscription.commits)
         await until(lambda: len(self.subscription.commits) > sent)
 
+    def called(self, name: str) -> list[int]:
+        """List the numbers of the attempts at an event."""
+        return [number for called, number in self.handler.attempts if called == name]
+
 
 @asynccontextmanager
-async def stage(log: OutcomesLog | None = None, **given: object) -> AsyncIterator[Stage]:
-    """Set a member up that commits regularly; a member that has failed fails the test."""
-    made = Stage(log, **given)
-    commits = asyncio.create_task(made.member.commit_regularly())
-    commits.add_done_callback(made.member.check)
+async def stage(log: GroupLogs | None = None, tenants: int = 1, **given: object) -> AsyncIterator[Stage]:
+    """Set a member up with its regular work; a member that has failed fails the test."""
+    made = Stage(log, tenants, **given)
+    regular = [asyncio.create_task(work) for work in made.member.regular_work()]
+    for task in regular:
+        task.add_done_callback(made.member.check)
     yield made
-    commits.cancel()
+    for task in regular:
+        task.cancel()
     await settle()
     assert not made.member.failure.done(), made.member.failure.result()
 

@@ -1,19 +1,23 @@
 """Calls: the handler on one event, what it is told, and what is logged of its failures."""
 
 import asyncio
+import time
 
 import pytest
 from structlog.testing import capture_logs
 
 from consumer.calls import Calls
-from consumer.engine.partition import Ending
+from consumer.engine.endings import Ending
+from consumer.engine.lanes import Tried, Waiting
+from consumer.engine.retry import Backoff, Failed, LaneBudget
 from consumer.handler import Context
-from consumer.retry import Backoff
-from schemas.errors import Retryable
+from schemas.errors import Permanent, Retryable
 from schemas.event import Event
 from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.telemetry import LogEvent
-from tests.consumer.fakes import ScriptedHandler, Step, event, in_virtual_time
+from tests.consumer.fakes import ScriptedHandler, Step, clock, event, in_virtual_time, now
+
+BUDGET = LaneBudget(backoff=Backoff(initial=1, most=60), attempts=5, seconds=30)
 
 
 async def _no_wait() -> None:
@@ -21,20 +25,41 @@ async def _no_wait() -> None:
 
 
 def _calls(handler: ScriptedHandler) -> Calls:
-    return Calls(handler=handler, backoff=Backoff(initial=1, most=60))
+    return Calls(handler=handler, budget=BUDGET, clock=clock)
 
 
-async def _run(handler: ScriptedHandler, *steps: Step, given: Event | None = None) -> Ending:
+def _waiting(handled: Event, *, tried: Tried | None = None) -> Waiting:
+    """Give an event in memory; one that was tried before is here for its turn."""
+    parked = tried is not None
+    return Waiting(offset=0, lane=b"acme/one", size=1, event=handled, tried=tried or Tried(), parked=parked)
+
+
+async def _run(
+    handler: ScriptedHandler, *steps: Step, given: Event | None = None, tried: Tried | None = None
+) -> Ending:
     handled = given or event()
     handler.scripts[handled.id].extend(steps)
-    return await _calls(handler).until_done(handled, asyncio.sleep, _no_wait)
+    return await _calls(handler).handle(_waiting(handled, tried=tried), asyncio.sleep, _no_wait)
 
 
 def test_the_ending_says_result_attempts_and_times() -> None:
     """Times are milliseconds since the epoch, the first call's and the end's."""
     ending = in_virtual_time(_run(ScriptedHandler(), Retryable("no"), Ignored(reason="why")))
     assert (ending.result, ending.attempts) == (Ignored(reason="why"), 2)
-    assert 1_700_000_000_000 < ending.called <= ending.ended < 10_000_000_000_000
+    assert ending.called == 1_800_000_000_000
+    assert 1_000 <= ending.ended - ending.called < 2_000
+
+
+def test_an_ending_in_real_time_has_the_time_of_day() -> None:
+    """Nobody gives the clock in production."""
+
+    async def story() -> Ending:
+        calls = Calls(handler=ScriptedHandler(), budget=BUDGET)
+        return await calls.handle(_waiting(event()), asyncio.sleep, _no_wait)
+
+    before = time.time() * 1000
+    ending = in_virtual_time(story())
+    assert int(before) <= ending.called <= ending.ended <= time.time() * 1000
 
 
 def test_the_idempotency_key_stays_and_the_attempt_counts() -> None:
@@ -47,13 +72,48 @@ def test_the_idempotency_key_stays_and_the_attempt_counts() -> None:
             raise Retryable("no")
         return Applied()
 
-    calls = Calls(handler=handler, backoff=Backoff(initial=1, most=60))
-    in_virtual_time(_until_done(calls, event(7, generation=2)))
+    calls = Calls(handler=handler, budget=BUDGET, clock=clock)
+
+    async def story() -> Ending:
+        return await calls.handle(_waiting(event(7, generation=2)), asyncio.sleep, _no_wait)
+
+    in_virtual_time(story())
     assert told == [Context(idempotency_key="event-7:2", attempt=number) for number in (1, 2, 3)]
 
 
-async def _until_done(calls: Calls, handled: Event) -> Ending:
-    return await calls.until_done(handled, asyncio.sleep, _no_wait)
+def test_a_parked_event_is_tried_once_and_its_attempts_go_on() -> None:
+    """Between its turns it waits in the log, and takes nobody's memory or slot."""
+    handler = ScriptedHandler()
+    ending = in_virtual_time(_run(handler, Retryable("no", status=503), tried=Tried(attempts=5, turns=2)))
+    assert isinstance(ending.result, Failed)
+    assert (ending.result.error, ending.result.status, ending.result.permanent) == ("no", 503, False)
+    assert ending.attempts == 1
+    assert handler.attempts == [("event-0", 6)]
+
+
+def test_a_spent_budget_ends_the_handling_with_the_last_failure() -> None:
+    """And with how many attempts there were; the lane does not wait for what would come to nothing."""
+
+    async def story() -> None:
+        handler = ScriptedHandler()
+        steps = [Retryable(f"no {number}", status=500 + number) for number in range(1, 6)]
+        ending = await _run(handler, *steps)
+        assert isinstance(ending.result, Failed)
+        assert (ending.result.error, ending.result.status) == ("no 5", 505)
+        assert (ending.attempts, len(handler.attempts)) == (5, 5)
+        assert ending.ended == int(clock() * 1000)
+        assert now() <= 30
+
+    in_virtual_time(story())
+
+
+def test_a_permanent_failure_ends_the_handling_at_once() -> None:
+    """Calling again cannot help."""
+    handler = ScriptedHandler()
+    ending = in_virtual_time(_run(handler, Permanent("gone", status=410)))
+    assert isinstance(ending.result, Failed)
+    assert (ending.result.error, ending.result.status, ending.result.permanent) == ("gone", 410, True)
+    assert ending.attempts == 1
 
 
 def test_no_attempt_starts_without_the_lease() -> None:
@@ -66,7 +126,7 @@ def test_no_attempt_starts_without_the_lease() -> None:
         await lease.acquire()
 
     async def story() -> None:
-        running = asyncio.create_task(_calls(handler).until_done(event(), asyncio.sleep, leased))
+        running = asyncio.create_task(_calls(handler).handle(_waiting(event()), asyncio.sleep, leased))
         for attempts in (1, 2):
             await asyncio.sleep(1000)
             assert len(handler.attempts) == attempts - 1
@@ -76,6 +136,23 @@ def test_no_attempt_starts_without_the_lease() -> None:
         await running
 
     in_virtual_time(story())
+
+
+def test_waiting_for_the_lease_is_no_part_of_the_call_nor_of_its_budget() -> None:
+    """After an hour without Kafka the first failure of every event would else park its lane."""
+
+    async def leased() -> None:
+        if not handler.attempts:
+            await asyncio.sleep(3600)
+
+    async def story() -> Ending:
+        handler.scripts["event-0"].append(Retryable("no"))
+        return await _calls(handler).handle(_waiting(event()), asyncio.sleep, leased)
+
+    handler = ScriptedHandler()
+    ending = in_virtual_time(story())
+    assert ending.result == Applied(status=200)
+    assert ending.called == 1_800_003_600_000
 
 
 def test_a_handler_cancelled_from_within_has_failed() -> None:

@@ -38,7 +38,7 @@ def test_metadata_of_a_later_release_ends_the_member() -> None:
 
     async def story() -> None:
         on = Stage()
-        on.subscription.committed[0] = (5, '{"v":2,"epoch":3}')
+        on.subscription.committed[0] = (5, '{"v":3,"epoch":3}')
         on.assign(0)
         assert isinstance(await on.member.failure, UnreadableRecord)
         assert on.subscription.commits == []

@@ -1,14 +1,18 @@
 """A member and the events of its partitions: calls, outcomes, bounds and the lease."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from consumer.engine.committed import Committed
 from consumer.lease import LEASE_SHARE
-from schemas.errors import NotAcknowledged, Permanent, QueueFull, Retryable, UnpublishableRecord
+from schemas.errors import NotAcknowledged, QueueFull, Retryable, UnpublishableRecord
 from schemas.outcome import Ignored
+from schemas.record import Record
 from schemas.telemetry import LogEvent
 from tests.consumer.fakes import (
     event,
@@ -33,7 +37,7 @@ def test_an_event_goes_from_the_topic_to_the_commit() -> None:
             on.deliver(event(0), event(1, connection="two"))
             await until(lambda: on.log.ended() == [(0, "applied"), (1, "applied")])
             await on.commits()
-            assert on.committed() == Committed(frontier=2, epoch=1, outcomes_from=3)
+            assert on.committed() == Committed(frontier=2, epoch=1, outcomes_from=3, parked_from=1, parked_epoch=1)
 
     play(story())
 
@@ -55,9 +59,7 @@ def test_one_lane_is_handled_one_at_a_time_and_in_order_and_others_beside_it() -
     play(story())
 
 
-@pytest.mark.parametrize(
-    "error", [Retryable("Fuse answered 500"), Permanent("no account"), RuntimeError("a bug"), TimeoutError()]
-)
+@pytest.mark.parametrize("error", [Retryable("Fuse answered 500"), RuntimeError("a bug"), TimeoutError()])
 def test_whatever_a_handler_raises_the_event_is_handled_again_and_its_lane_waits(error: Exception) -> None:
     """Others go on, the frontier does not pass it, and the member lives."""
 
@@ -72,7 +74,7 @@ def test_whatever_a_handler_raises_the_event_is_handled_again_and_its_lane_waits
             assert now() < 2
             await until(lambda: len(on.log.ended()) == 3)
             assert on.log.ended()[1:] == [(0, "applied"), (1, "applied")]
-            assert [number for name, number in on.handler.attempts if name == "event-0"] == [1, 2, 3, 4]
+            assert on.called("event-0") == [1, 2, 3, 4]
 
     play(story())
 
@@ -84,7 +86,7 @@ def test_an_ignored_event_lets_its_lane_go_on_when_that_is_in_the_log() -> None:
         async with stage() as on:
             await on.take(0)
             on.handler.scripts["event-0"].append(IGNORED)
-            on.publisher.held = True
+            on.publisher.hold()
             on.deliver(event(0), event(1))
             await asyncio.sleep(3)
             assert len(on.handler.attempts) == 1
@@ -94,26 +96,46 @@ def test_an_ignored_event_lets_its_lane_go_on_when_that_is_in_the_log() -> None:
     play(story())
 
 
-def test_garbage_is_counted_and_named_and_passed() -> None:
-    """It pins no frontier, and what it holds is not logged."""
+def test_garbage_is_counted_and_named_and_dead_lettered_raw() -> None:
+    """Promise 12: it pins no frontier, and whoever looks into the dead letters finds it whole."""
 
     async def story() -> None:
         async with stage() as on:
             await on.take(3)
+            raw = replace(garbage(3, 0), key=b"\xff", headers=(("x", b"\x00\xff"), ("x", None), ("fuse_dead", b"{}")))
             with capture_logs() as logs:
-                on.member.received([garbage(3, 0), *records_of([event(1)], 3, 1), garbage(3, 2)])
-            await until(lambda: on.log.ended(3))
+                on.member.received([raw, *records_of([event(1)], 3, 1), garbage(3, 2)])
+                await until(lambda: len(on.log.ended(3)) == 3)
             await on.commits()
             assert on.committed(3).frontier == 3
+            assert sorted(on.log.ended(3)) == [(0, "dead"), (1, "applied"), (2, "dead")]
+            assert {(each.id, each.reason) for each in on.log.outcomes(3) if each.outcome == "dead"} == {
+                ("", "unreadable")
+            }
+            (letter, dead), _ = on.log.dead(3)
+            assert dead == Record(key=raw.key, value=raw.value, headers=tuple(raw.headers))
+            assert (letter.reason, letter.topic, letter.partition, letter.offset, letter.attempts) == (
+                "unreadable",
+                "fuse.webhooks",
+                3,
+                0,
+                0,
+            )
             assert on.member.unreadable == 2
-            lines = [line for line in logs if line["event"] == LogEvent.RECORD_UNREADABLE]
-            assert [(line["topic"], line["partition"], line["offset"]) for line in lines] == [
-                ("fuse.webhooks", 3, 0),
-                ("fuse.webhooks", 3, 2),
-            ]
-            assert lines[0]["reason"] == "not-cloudevents"
+            _check_garbage_is_named(logs)
 
     play(story())
+
+
+def _check_garbage_is_named(logs: Sequence[EventDict]) -> None:
+    lines = [line for line in logs if line["event"] == LogEvent.RECORD_UNREADABLE]
+    assert [(line["topic"], line["partition"], line["offset"]) for line in lines] == [
+        ("fuse.webhooks", 3, 0),
+        ("fuse.webhooks", 3, 2),
+    ]
+    assert [line["reason"] for line in lines] == ["repeated-header", "not-cloudevents"]
+    written = [(line["partition"], line["offset"]) for line in logs if line["event"] == LogEvent.DEAD_WRITTEN]
+    assert written == [(3, 0), (3, 2)]
 
 
 def test_no_more_calls_are_in_flight_than_the_settings_say() -> None:
@@ -196,7 +218,7 @@ def test_reading_pauses_at_the_bound_and_goes_on_when_there_is_room() -> None:
     """Promise 9."""
 
     async def story() -> None:
-        async with stage(max_held_events=100) as on:
+        async with stage(max_held_events=100, lane_max_waiting=1000) as on:
             await on.take(0)
             on.handler.hold("event-0")
             lane = [event(number) for number in range(150)]
@@ -216,7 +238,7 @@ def test_partitions_share_what_the_member_may_hold() -> None:
     """Two of them hold half each; when one goes, the other may hold all."""
 
     async def story() -> None:
-        async with stage(max_held_events=100) as on:
+        async with stage(max_held_events=100, lane_max_waiting=1000) as on:
             await on.take(0, 1)
             on.handler.hold("event-0", "event-1000")
             on.deliver(*[event(number) for number in range(49)])
@@ -225,7 +247,7 @@ def test_partitions_share_what_the_member_may_hold() -> None:
             assert not on.subscription.reading[0]
             on.lose(1)
             await on.take(2)
-            on.lose(2)
+            await on.release(2)
             on.handler.release("event-0")
             await until(lambda: len(on.log.ended()) == 50)
             assert on.subscription.reading[0]
@@ -253,6 +275,23 @@ def test_calls_start_only_while_commits_are_taken() -> None:
             assert len(on.handler.attempts) < 100
             on.subscription.refusing = False
             await until(lambda: len(on.log.ended()) == 100)
+
+    play(story())
+
+
+def test_a_commit_of_which_nothing_was_taken_holds_no_lease() -> None:
+    """The subscription drops what is of a past tenure: an answer alone says nothing of this partition."""
+
+    async def story() -> None:
+        async with stage() as on:
+            await on.take(0, 1)
+            on.end(0)
+            await asyncio.sleep(on.settings.session_timeout_seconds)
+            on.deliver(event(0))
+            on.deliver(event(1), partition=1)
+            await asyncio.sleep(10)
+            assert on.handler.attempts == [("event-1", 1)]
+            on.member.lost([0])
 
     play(story())
 

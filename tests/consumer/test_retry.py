@@ -1,68 +1,25 @@
-"""Retrying in the lane: how long is waited, and what counts as an attempt."""
+"""Retrying in the lane: what counts as an attempt, what is waited, and what is left when the budget is spent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from consumer.retry import Backoff, until_done
+from consumer.engine.retry import Backoff, Failed, LaneBudget
+from consumer.retry import Trial, attempt_within
 from schemas.errors import Permanent, Retryable
 from schemas.outcome import Applied, HandlerResult
 from tests.consumer.fakes import in_virtual_time, now
 
-BACKOFFS = st.tuples(st.floats(0.001, 60), st.floats(1, 100)).map(
-    lambda drawn: Backoff(initial=drawn[0], most=drawn[0] * drawn[1])
-)
-ATTEMPTS = st.integers(1, 100_000)
-JITTERS = st.floats(0, 1, exclude_max=True)
-NAMED = st.none() | st.floats(0, 1e9)
-
-
-@given(backoff=BACKOFFS, attempt=ATTEMPTS, jitter=JITTERS, retry_after=st.floats(0, 1e9))
-def test_what_the_other_side_asked_for_is_never_shortened(
-    backoff: Backoff, attempt: int, jitter: float, retry_after: float
-) -> None:
-    """Whatever the jitter, and however early the attempt."""
-    assert backoff.wait(attempt, retry_after=retry_after, jitter=jitter) >= retry_after
-
-
-@given(backoff=BACKOFFS, attempt=ATTEMPTS, jitter=JITTERS, retry_after=NAMED)
-def test_jitter_only_lengthens(backoff: Backoff, attempt: int, jitter: float, retry_after: float | None) -> None:
-    """By no more than the exponential part, and by more the more of it is drawn."""
-    without = backoff.wait(attempt, retry_after=retry_after, jitter=0)
-    wait = backoff.wait(attempt, retry_after=retry_after, jitter=jitter)
-    assert without <= wait <= backoff.wait(attempt, retry_after=retry_after, jitter=1)
-    assert wait <= without + backoff.most
-
-
-@given(backoff=BACKOFFS, attempt=ATTEMPTS, jitter=JITTERS)
-def test_a_wait_is_bounded_on_both_sides(backoff: Backoff, attempt: int, jitter: float) -> None:
-    """Never less than the first, never more than twice the longest, not after a hundred thousand attempts either."""
-    assert backoff.initial <= backoff.wait(attempt, retry_after=None, jitter=jitter) <= 2 * backoff.most
-
-
-@given(backoff=BACKOFFS, attempt=ATTEMPTS, jitter=JITTERS, retry_after=NAMED)
-def test_waits_do_not_become_shorter(backoff: Backoff, attempt: int, jitter: float, retry_after: float | None) -> None:
-    """A further failure never makes us more impatient."""
-    first, second = (backoff.wait(n, retry_after=retry_after, jitter=jitter) for n in (attempt, attempt + 1))
-    assert first <= second
-
-
-def test_waits_double_up_to_the_longest() -> None:
-    """The numbers that an operator sees."""
-    backoff = Backoff(initial=0.5, most=6)
-    waits = [backoff.wait(attempt, retry_after=None, jitter=0) for attempt in range(1, 8)]
-    assert waits == [0.5, 1, 2, 4, 6, 6, 6]
-    assert backoff.wait(2, retry_after=30, jitter=0.5) == 30.5
+LANE = LaneBudget(backoff=Backoff(initial=1, most=60), attempts=10, seconds=2_000)
 
 
 def test_jitter_is_drawn_anew_for_each_wait() -> None:
     """A crowd that failed together comes back spread out."""
     told = Told()
-    in_virtual_time(_attempts([Retryable("no")] * 200, told, Backoff(initial=1, most=1)))
+    budget = LaneBudget(backoff=Backoff(initial=1, most=1), attempts=201, seconds=1_000)
+    in_virtual_time(_attempts([Retryable("no")] * 200, told, budget))
     assert len(set(told.waits)) == 200
     assert all(1 <= wait < 2 for wait in told.waits)
     assert min(told.waits) < 1.1
@@ -71,7 +28,7 @@ def test_jitter_is_drawn_anew_for_each_wait() -> None:
 
 @dataclass(slots=True)
 class Told:
-    """What `until_done` said and did."""
+    """What `attempt_within` said and did."""
 
     numbers: list[int] = field(default_factory=list)
     failures: list[tuple[int, str]] = field(default_factory=list)
@@ -102,11 +59,14 @@ def _scripted(steps: list[BaseException], told: Told) -> Callable[[int], Awaitab
     return attempt
 
 
+def _trial(told: Told, budget: LaneBudget = LANE) -> Trial:
+    return Trial(budget=budget, clock=now, sleep=told.sleep, failed=told.failed)
+
+
 async def _attempts(
-    steps: list[BaseException], told: Told, backoff: Backoff | None = None
-) -> tuple[HandlerResult, int]:
-    usual = Backoff(initial=1, most=60)
-    return await until_done(_scripted(steps, told), backoff or usual, sleep=told.sleep, failed=told.failed)
+    steps: list[BaseException], told: Told, budget: LaneBudget = LANE
+) -> tuple[HandlerResult | Failed, int]:
+    return await attempt_within(_scripted(steps, told), _trial(told, budget))
 
 
 def test_a_first_attempt_that_works_is_all_there_is() -> None:
@@ -119,7 +79,7 @@ def test_a_first_attempt_that_works_is_all_there_is() -> None:
 def test_every_failure_is_told_once_with_its_number_and_its_wait() -> None:
     """Numbers have no gap, although the first attempt is made apart, and what is told is what is slept."""
     told = Told()
-    steps: list[BaseException] = [Retryable("a"), OSError("b"), Permanent("c")]
+    steps: list[BaseException] = [Retryable("a"), OSError("b"), Retryable("c")]
     assert in_virtual_time(_attempts(steps, told)) == (Applied(status=200), 4)
     assert told.numbers == [1, 2, 3, 4]
     assert told.failures == [(1, "a"), (2, "b"), (3, "c")]
@@ -132,6 +92,83 @@ def test_the_wait_that_the_other_side_asked_for_is_kept_after_the_first_failure_
     told = Told()
     in_virtual_time(_attempts([Retryable("a", retry_after=600), Retryable("b"), Retryable("c", retry_after=700)], told))
     assert [600 <= told.waits[0] < 601, told.waits[1] < 4, 700 <= told.waits[2] < 704] == [True] * 3
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 3])
+def test_what_is_permanent_is_tried_no_more(earlier: int) -> None:
+    """Whether it is so from the start or becomes it; nothing is slept, and nobody hears of a next attempt."""
+    told = Told()
+    failed, attempts = in_virtual_time(_attempts([*[Retryable("a")] * earlier, Permanent("gone", status=410)], told))
+    assert isinstance(failed, Failed)
+    assert (failed.error, failed.permanent, failed.status, attempts) == ("gone", True, 410, earlier + 1)
+    assert len(told.slept) == len(told.failures) == earlier
+
+
+def test_the_last_failure_is_what_is_left_when_the_attempts_are_spent() -> None:
+    """With what it asked for, which the parked log has to keep."""
+    told = Told()
+    budget = LaneBudget(backoff=Backoff(initial=1, most=60), attempts=3, seconds=1_000)
+    steps: list[BaseException] = [
+        Retryable("a", status=500),
+        Retryable("b", status=501),
+        Retryable("c", status=429, retry_after=7),
+    ]
+    failed, attempts = in_virtual_time(_attempts(steps, told, budget))
+    assert isinstance(failed, Failed)
+    assert (failed.error, failed.status, failed.retry_after, failed.permanent) == ("c", 429, 7, False)
+    assert 0 <= failed.jitter < 1
+    assert (attempts, told.numbers, told.failures) == (3, [1, 2, 3], [(1, "a"), (2, "b")])
+
+
+def test_no_wait_is_begun_that_the_budget_of_time_does_not_cover() -> None:
+    """The lane is parked at once instead of waiting to no purpose."""
+
+    async def story() -> None:
+        told = Told()
+        budget = LaneBudget(backoff=Backoff(initial=1, most=60), attempts=10, seconds=100)
+        failed, attempts = await _attempts([Retryable("a"), Retryable("b", retry_after=99)], told, budget)
+        assert isinstance(failed, Failed)
+        assert (failed.retry_after, attempts, len(told.slept)) == (99, 2, 1)
+        assert now() < 2
+
+    in_virtual_time(story())
+
+
+def test_the_budget_of_time_holds_over_all_attempts_together() -> None:
+    """However short each wait is."""
+
+    async def story() -> None:
+        budget = LaneBudget(backoff=Backoff(initial=1, most=1), attempts=1_000, seconds=10)
+        failed, attempts = await _attempts([Retryable("a")] * 1_000, Told(), budget)
+        assert isinstance(failed, Failed)
+        assert 5 <= attempts <= 11
+        assert 8 < now() <= 10
+
+    in_virtual_time(story())
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(float("inf"), 1e9), (1e300, 1e9), (float("nan"), None), (-5.0, -5.0)])
+def test_a_wait_that_no_calendar_holds_is_cut(asked: float, kept: float | None) -> None:
+    """A handler that names one would else end the member: when an event is due is written down as a number."""
+    failed, _ = in_virtual_time(_attempts([Retryable("a", retry_after=asked), Permanent("b")], Told()))
+    assert isinstance(failed, Failed)
+    assert (failed.error, failed.retry_after) == (("a", kept) if asked > 0 else ("b", None))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (Retryable("x" * 100_000), "x" * 1_000),
+        (Permanent("\ud800"), "\\ud800"),
+        (RuntimeError("Bearer s3cr3t"), "RuntimeError"),
+    ],
+)
+def test_what_is_said_of_an_error_can_be_written_into_a_record(error: Exception, text: str) -> None:
+    """A text that is too long for it, or none that UTF-8 can hold, would else end the member at this event for ever."""
+    budget = LaneBudget(backoff=Backoff(initial=1, most=60), attempts=1, seconds=60)
+    failed, _ = in_virtual_time(_attempts([error], Told(), budget))
+    assert isinstance(failed, Failed)
+    assert failed.error == text
 
 
 def test_who_is_cancelled_while_waiting_makes_no_further_attempt() -> None:
@@ -163,8 +200,7 @@ def test_who_is_cancelled_within_an_attempt_makes_no_further_one(earlier: int) -
         return await attempt(number)
 
     async def story() -> None:
-        usual = Backoff(initial=1, most=60)
-        running = asyncio.create_task(until_done(hang, usual, sleep=told.sleep, failed=told.failed))
+        running = asyncio.create_task(attempt_within(hang, _trial(told)))
         await asyncio.sleep(1000)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from consumer.calls import Calls
+from consumer.engine.lanes import Waiting
+from consumer.engine.retry import Backoff, LaneBudget
 from consumer.handler import Context
 from consumer.handlers.sync import Sync, open_session
-from consumer.retry import Backoff
-from schemas.errors import Permanent, Retryable
+from schemas.errors import Retryable
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.tenants import Account, Tenant, Tenants
@@ -247,10 +248,13 @@ async def test_the_base_url_is_that_of_the_events_environment_unless_the_account
 @pytest.mark.parametrize(
     "unknown", [event(tenant="blue"), event(environment=Environment.PRODUCTION)], ids=["tenant", "environment"]
 )
-async def test_an_event_without_an_account_needs_a_person(unknown: Event) -> None:
-    """And is told which table is missing; no call is made, with nobody else's keys either."""
+async def test_an_event_without_an_account_waits_for_a_person(unknown: Event) -> None:
+    """Who is told which table is missing; no call is made, with nobody else's keys either.
+
+    Not for ever, but not a dead letter at once either: the tenants file can be mended while the event is parked.
+    """
     async with fuse() as upstream, sync_with(upstream.url, production=upstream.url) as sync:
-        with pytest.raises(Permanent, match=f"tenant {unknown.tenant} has no {unknown.environment} account: add"):
+        with pytest.raises(Retryable, match=f"tenant {unknown.tenant} has no {unknown.environment} account: add"):
             await sync(unknown, CONTEXT)
     assert not upstream.heads
 
@@ -318,8 +322,9 @@ async def test_no_secret_is_in_any_log_line_about_a_failed_call() -> None:
 
     with capture_logs() as logs:
         async with fuse(FakeFuse(answer_next)) as upstream, sync_with(upstream.url) as sync:
-            calls = Calls(handler=sync, backoff=Backoff(initial=1, most=1))
-            await calls.until_done(event(body=SECRETS[4].encode()), no_wait, no_wait)
+            calls = Calls(handler=sync, budget=LaneBudget(backoff=Backoff(initial=1, most=1), attempts=3, seconds=60))
+            secret = event(body=SECRETS[4].encode())
+            await calls.handle(Waiting(offset=0, lane=b"acme/one", size=1, event=secret), no_wait, no_wait)
     assert [line["error"] for line in logs] == ["Fuse answered 401", "Fuse answered 500"]
     assert not [secret for secret in SECRETS if secret in str(logs)]
 

@@ -1,7 +1,4 @@
-"""Every mutant, and the hunt for them on all cores.
-
-Rules of the takeover that speak of parked events, dead letters and superseding have none yet: nor has the code.
-"""
+"""Every mutant, and the hunt for them on all cores."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -10,15 +7,18 @@ from multiprocessing import get_context
 
 from tests.mutants.in_the_driver import DRIVER
 from tests.mutants.in_the_engine import ENGINE
+from tests.mutants.in_the_parking import PARKING
+from tests.mutants.in_the_takeover import TAKEOVER
 from tests.mutants.mutant import catch
+from tests.simulation.many import collect_rarely
 from tests.simulation.run import Failure
 
-MUTANTS = (*ENGINE, *DRIVER)
+MUTANTS = (*TAKEOVER, *ENGINE, *PARKING, *DRIVER)
 
 
 def catch_each(seeds: int) -> list[Failure | None]:
     """Give for each mutant the first of so many seeds that finds it; None for one that survives."""
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=collect_rarely) as pool:
         return list(pool.map(partial(_catch, seeds), range(len(MUTANTS))))
 
 

@@ -3,51 +3,70 @@
 The simulated driver mirrors the real one; what the real one does about the same rules, tests beside it check.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
-from consumer.engine.commands import Command, ReadBack
+from consumer.engine.commands import Command, ReadBack, Write, WriteDead, WriteOutcome, WritePark
+from consumer.engine.endings import Ending
 from consumer.engine.lanes import Waiting
-from consumer.engine.partition import Ending
-from schemas.outcome import Ended, Taken
+from consumer.engine.takeover import Marks
+from schemas.outcome import Taken
 from tests.mutants.mutant import Mutant, replaced
 from tests.simulation import member as members
 from tests.simulation import taking_over
 from tests.simulation.member import Member
+from tests.simulation.producer import Topic
 from tests.simulation.scheduler import Steps
 from tests.simulation.subscription import Subscription
+from tests.simulation.taking_over import watermark
 from tests.simulation.tenure import Lease, Tenure
 from tests.simulation.world import World
+from tests.simulation.writes import Writes
 
 _CALL_ENDED = Member.call_ended
+_NOT_WRITTEN = Writes.not_written
 _READ = taking_over.read_stretch
 _STEP = taking_over.step
 
-
-def _mark_nothing(member: Member, tenure: Tenure, record: Taken) -> Steps[list[Command] | None]:
-    del record
-    yield 0.0
-    return tenure.engine.marked(len(member.world.audit.journals[tenure.partition].outcomes))
+Marking = Callable[[Member, Tenure, Taken], Steps[list[Command] | None]]
 
 
-def _mark_without_waiting(member: Member, tenure: Tenure, record: Taken) -> Steps[list[Command] | None]:
-    member.producer.write(tenure.facts, record)
-    yield 0.0
-    return tenure.engine.marked(len(member.world.audit.journals[tenure.partition].outcomes))
+def _mark_only(*, written: tuple[Topic, ...], awaited: tuple[Topic, ...]) -> Marking:
+    """Write the mark to some logs, and wait for some of those; guess where the others would lie."""
+
+    def mark(member: Member, tenure: Tenure, record: Taken) -> Steps[list[Command] | None]:
+        journal = member.world.audit.journals[tenure.partition]
+        places = {Topic.OUTCOMES: len(journal.outcomes), Topic.PARKED: len(journal.parked)}
+        writing = {topic: member.producer.mark(tenure.facts, topic, record) for topic in written}
+        for topic in awaited:
+            position = yield writing[topic]
+            if position is None:
+                return None
+            places[topic] = position
+        yield 0.0
+        return tenure.engine.marked(Marks(outcomes=places[Topic.OUTCOMES], parked=places[Topic.PARKED]))
+
+    return mark
+
+
+def _marking(written: tuple[Topic, ...], awaited: tuple[Topic, ...]) -> Callable[[], AbstractContextManager[None]]:
+    return lambda: replaced(taking_over, "mark", _mark_only(written=written, awaited=awaited))
 
 
 def _read_to_the_watermark(member: Member, tenure: Tenure, command: Command) -> Steps[list[Command] | None]:
     if isinstance(command, ReadBack):
-        end = taking_over.watermark(member.world, tenure.partition)
-        command = ReadBack(start=command.start, until=min(command.until, end - 1))
+        end = watermark(member.world, tenure.partition, command.log)
+        command = ReadBack(log=command.log, start=command.start, until=min(command.until, end))
     return (yield from _STEP(member, tenure, command))
 
 
-def _read_the_next_partition(world: World, tenure: Tenure, start: int, stop: int) -> Steps[bool]:
+def _read_the_next_partition(world: World, tenure: Tenure, wanted: ReadBack) -> Steps[bool]:
     number = tenure.facts.partition
     tenure.facts.partition = (number + 1) % world.setup.partitions
     try:
-        return (yield from _READ(world, tenure, start, stop))
+        journal = world.audit.journals[tenure.partition]
+        until = min(wanted.until, len(journal.outcomes), len(journal.parked))
+        return (yield from _READ(world, tenure, ReadBack(log=wanted.log, start=wanted.start, until=until)))
     finally:
         tenure.facts.partition = number
 
@@ -61,6 +80,7 @@ def _abandon_without_cancelling(self: Tenure, now: float) -> None:
     self.engine.let_go()
     if self.takeover is not None:
         self.takeover.cancel()
+    self.end()
 
 
 @contextmanager
@@ -72,17 +92,32 @@ def _late_results_end_under_the_present_tenure() -> Iterator[None]:
         yield
 
 
-def _log_and_skip(self: Member, tenure: Tenure, ended: Ended) -> None:
-    self.outcome_written(tenure, ended, 0)
+def _skipping(kind: type[Write]) -> Callable[[Writes, Tenure, Write], None]:
+    """Take what Kafka did not take for written."""
 
+    def not_written(self: Writes, tenure: Tenure, write: Write) -> None:
+        if isinstance(write, kind):
+            self.done(tenure, write, 0)
+        else:
+            _NOT_WRITTEN(self, tenure, write)
+
+    return not_written
+
+
+def _trimmable_before_the_commit(self: Tenure) -> int | None:
+    committable = self.engine.committable
+    end = 0 if committable is None else self.engine.deletable(committable)
+    return end if end > self.trimmed else None
+
+
+BOTH = (Topic.OUTCOMES, Topic.PARKED)
 
 DRIVER = (
-    Mutant("no mark", "Mark †", lambda: replaced(taking_over, "mark", _mark_nothing)),
-    Mutant(
-        "mark not awaited",
-        "wait for the acknowledgement †",
-        lambda: replaced(taking_over, "mark", _mark_without_waiting),
-    ),
+    Mutant("no mark", "Mark †", _marking((), ())),
+    Mutant("no mark in the outcomes", "Mark, in both logs †", _marking((Topic.PARKED,), (Topic.PARKED,))),
+    Mutant("no mark in the parked log", "Mark, in both logs †", _marking((Topic.OUTCOMES,), (Topic.OUTCOMES,))),
+    Mutant("mark in the outcomes not awaited", "wait for both †", _marking(BOTH, (Topic.PARKED,))),
+    Mutant("mark in the parked log not awaited", "wait for both †", _marking(BOTH, (Topic.OUTCOMES,))),
     Mutant(
         "read back to a watermark",
         "up to our own mark, not to a watermark",
@@ -92,6 +127,7 @@ DRIVER = (
         "commands of a past tenure carried out",
         "commands of a past tenure are dropped †",
         lambda: replaced(Subscription, "holds", lambda *_: True),
+        rare=1_029,
     ),
     Mutant("no lease", "a call starts only within a lease", lambda: replaced(Lease, "valid", lambda *_: True)),
     Mutant("lease too long", "shorter than the session timeout", lambda: replaced(members, "LEASE_SHARE", 2.0)),
@@ -100,7 +136,24 @@ DRIVER = (
         "history: result of an old assignment",
         _late_results_end_under_the_present_tenure,
     ),
-    Mutant("failed write skipped", "history: failed write", lambda: replaced(Member, "not_written", _log_and_skip)),
+    Mutant(
+        "failed outcome skipped",
+        "history: failed write",
+        lambda: replaced(Writes, "not_written", _skipping(WriteOutcome)),
+    ),
+    Mutant(
+        "failed park skipped", "history: failed write", lambda: replaced(Writes, "not_written", _skipping(WritePark))
+    ),
+    Mutant(
+        "failed dead letter skipped",
+        "history: failed dead letter",
+        lambda: replaced(Writes, "not_written", _skipping(WriteDead)),
+    ),
+    Mutant(
+        "deleted before it is committed",
+        "records are deleted below the committed P",
+        lambda: replaced(Tenure, "trimmable", _trimmable_before_the_commit),
+    ),
     Mutant(
         "read back from another partition",
         "history: restored set of the wrong partition",

@@ -1,5 +1,6 @@
 """The judge finds what went wrong, and nothing in a run in which nothing did."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -16,9 +17,9 @@ SYNC = "financial_connection.sync_data"
 FAULTS = ("lost", "out_of_order", "overlapping", "unexpected", "altered")
 
 
-def accepted(event: str, *, connection: str = "c", type_: str = SYNC, body: str = "b") -> AcceptedWebhook:
-    """Make an accepted event."""
-    return AcceptedWebhook(tenant="acme", connection=connection, type=type_, body=body, id=event)
+def accepted(event: str, *, connection: str = "c", type_: str = SYNC, body: str | None = None) -> AcceptedWebhook:
+    """Make an accepted event, with a body of its own unless one is given."""
+    return AcceptedWebhook(tenant="acme", connection=connection, type=type_, body=body or event, id=event)
 
 
 def call(key: str, arrived: float, ended: float | None, *, connection: str = "c", status: int | None = 200) -> Call:
@@ -31,7 +32,7 @@ def call(key: str, arrived: float, ended: float | None, *, connection: str = "c"
         tenant="acme",
         environment="sandbox",
         connection=connection,
-        body="b",
+        body=key.partition(":")[0],
         key=key,
         attempt=1,
         status=None if ended is None else status,
@@ -100,8 +101,13 @@ def test_swapping_two_neighbours_of_a_lane_is_found_as_a_reordering(
     first, second = neighbours[which % len(neighbours)]
     names = {f"{first.id}:0": f"{second.id}:0", f"{second.id}:0": f"{first.id}:0"}
     early = sum(one.key == f"{first.id}:0" for one in calls)
-    found = verdict(events, [replace(one, key=names.get(one.key, one.key)) for one in calls])
+    found = verdict(events, [_renamed(one, names) for one in calls])
     assert faults(found) == {"out_of_order": early}
+
+
+def _renamed(one: Call, names: Mapping[str, str]) -> Call:
+    key = names.get(one.key, one.key)
+    return replace(one, key=key, body=key.partition(":")[0])
 
 
 def _lane_pairs(events: list[AcceptedWebhook]) -> list[tuple[AcceptedWebhook, AcceptedWebhook]]:
@@ -209,9 +215,31 @@ def test_a_call_with_another_content_than_accepted_is_altered(wrong: Call) -> No
 
 def test_a_call_for_a_webhook_without_a_clear_answer_is_unacknowledged_and_no_fault() -> None:
     """The ingress said 503 and the record was in the log all the same."""
-    unsure = SentWebhook(tenant="acme", connection="c", type=SYNC, body="b")
+    unsure = SentWebhook(tenant="acme", connection="c", type=SYNC, body="x")
     found = judge(Manifest(unsure=(unsure,)), [call("x:0", 0, 1)])
     assert (found.unacknowledged, found.kept) == (1, True)
+
+
+def test_an_event_that_a_later_equal_one_covers_is_superseded_and_not_lost() -> None:
+    """One call tells Fuse of both; nobody behind has to wait for the one that was not called."""
+    events = [accepted("a", body="same"), accepted("b"), accepted("c", body="same")]
+    calls = [call("b:0", 0, 1), replace(call("c:0", 1, 2), body="same")]
+    found = verdict(events, calls)
+    assert (found.superseded, found.synced, found.lost, found.kept) == (1, 2, 0, True)
+
+
+@pytest.mark.parametrize("other", [accepted("b"), accepted("b", body="same", connection="d")])
+def test_an_event_is_not_superseded_by_another_body_or_connection(other: AcceptedWebhook) -> None:
+    """It is lost."""
+    made = replace(call("b:0", 0, 1, connection=other.connection), body=other.body)
+    found = verdict([accepted("a", body="same"), other], [made])
+    assert (found.superseded, faults(found)["lost"]) == (0, 1)
+
+
+def test_an_event_is_not_superseded_by_an_earlier_one() -> None:
+    """What was called before it cannot have told Fuse of it."""
+    found = verdict([accepted("a", body="same"), accepted("b", body="same")], [replace(call("a:0", 0, 1), body="same")])
+    assert (found.superseded, found.lost) == (0, 1)
 
 
 def test_a_deliberate_resend_is_counted_apart_and_makes_its_event_synced() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import islice, takewhile
 from typing import Protocol
@@ -11,6 +12,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from broker.client import received
 from sandbox.calls import Call
 from sandbox.demo.member import Member
 from sandbox.demo.pipeline import TENANTS_FILE, Pipeline, Site, open_pipeline
@@ -21,6 +23,7 @@ from sandbox.manifest import Manifest
 from sandbox.plan import Plan
 from sandbox.sender import Pace, send
 from schemas.outcome import Ended, Taken, read_outcome
+from schemas.record import ReceivedRecord
 from schemas.settings import ENVIRON, variable
 from schemas.tenants import load_tenants
 from schemas.topics import consumer_group_id, group_topics
@@ -32,7 +35,7 @@ MIX = Mix(connections=300, scrambled_share=0.2, other_share=0.1)
 QUICK_RETRIES = {"retry_initial_seconds": 0.1, "retry_max_seconds": 1, "call_timeout_seconds": 2}
 
 _SETTLED_WITHIN = 60.0
-_STOPPED_WITHIN = 15.0
+_STOPPED_WITHIN = 40.0
 _POLL = 0.1
 
 
@@ -56,8 +59,17 @@ class Scenario:
         return await send(takewhile(lambda _: going(), webhooks(mix, 1)), self.pipeline.ingress_url, pace)
 
     async def settled(self) -> None:
-        """Wait until the committed frontier is at the end of every partition: every event has ended, durably."""
+        """Wait until the committed frontier is at the end of every partition: every event has ended, or is parked."""
         await until(self._is_settled, _SETTLED_WITHIN, self.pipeline.check)
+
+    async def ended(self, events: AbstractSet[str]) -> None:
+        """Wait until each of these events has its outcome in the log."""
+
+        async def all_have() -> bool:
+            logs = await asyncio.to_thread(self.outcomes)
+            return events <= {record.id for log in logs.values() for record in log if isinstance(record, Ended)}
+
+        await until(all_have, _SETTLED_WITHIN, self.pipeline.check)
 
     async def synced(self, count: int) -> None:
         """Wait until so many events have been synced."""
@@ -73,8 +85,9 @@ class Scenario:
         assert await member.child.ended(_STOPPED_WITHIN) == 0, f"{member.name} did not end well"
 
     async def verdict(self, manifest: Manifest) -> Verdict:
-        """Wait for everything to be settled, stop the members in order, and judge."""
+        """Wait until everything has ended, stop the members in order, and judge."""
         await self.settled()
+        await self.ended({event.id for event in manifest.accepted})
         await asyncio.gather(*(self.stop(member) for member in self.pipeline.running))
         return judge(manifest, await self.calls())
 
@@ -89,18 +102,24 @@ class Scenario:
 
     def outcomes(self) -> dict[int, list[Ended | Taken]]:
         """Read the group's outcomes log, as anybody may: each partition's records from the beginning to the end."""
-        topic = group_topics(self.topic, "sync").outcomes
+        return {
+            number: [read_outcome(record.value) for record in records]
+            for number, records in self.read(group_topics(self.topic, "sync").outcomes).items()
+        }
+
+    def read(self, topic: str) -> dict[int, list[ReceivedRecord]]:
+        """Read a topic: each partition's records from the beginning to the end."""
         reader = Consumer({"bootstrap.servers": self.servers, "group.id": "nobody", "enable.partition.eof": True})
         reader.assign([TopicPartition(topic, place.partition, OFFSET_BEGINNING) for place in self.partitions()])
-        logs: dict[int, list[Ended | Taken]] = {place.partition: [] for place in self.partitions()}
+        logs: dict[int, list[ReceivedRecord]] = {place.partition: [] for place in self.partitions()}
         ends = 0
         while ends < len(logs):
             message = reader.poll(10)
-            assert message is not None, "the outcomes log does not answer"
+            assert message is not None, f"{topic} does not answer"
             if message.error() is not None:
                 ends += 1
             else:
-                logs[message.partition() or 0].append(read_outcome(message.value()))
+                logs[message.partition() or 0].append(received(message))
         reader.close()
         return logs
 

@@ -13,15 +13,17 @@ import pytest
 
 from tests.scenarios.conftest import until
 
-_OUTPUT_WITHIN = 60.0
+pytestmark = pytest.mark.timeout(360)
+_OUTPUT_WITHIN = 150.0
+"""Alone on two idle cores it takes some 40 s in all; other tests may share them."""
 _GONE_WITHIN = 10.0
 
 
 @pytest.mark.usefixtures("embeddable")
 async def test_the_demo_ends_with_a_verdict_and_status_0_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Without a terminal, in under a minute."""
+    """Without a terminal."""
     async with demo(tmp_path) as process:
-        output = await asyncio.wait_for(read_to_end(process), 60)
+        output = await asyncio.wait_for(read_to_end(process), _OUTPUT_WITHIN)
         assert await process.wait() == 0, output
 
     assert "with SIGKILL" in output

@@ -1,7 +1,7 @@
 """Somebody else writes into the topic: a tool with the wrong settings, a version that is not out yet, a cat.
 
-None of it can be understood, so none of it can be synced. It is named in the log with its coordinates, and everything
-good before, between and behind it goes its way.
+None of it can be understood, so none of it can be synced. It is named in the log with its coordinates and put to the
+dead letters as it came, and everything good before, between and behind it goes its way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,15 @@ from datetime import UTC, datetime
 from confluent_kafka import Message, Producer
 
 from sandbox.generator import Mix
+from schemas.dead import HEADER
 from schemas.event import Environment, Event
-from schemas.record import to_record
+from schemas.outcome import Ended
+from schemas.record import ReceivedRecord, to_record
 from schemas.telemetry import LogEvent
+from schemas.topics import group_topics
 from tests.scenarios.conftest import Scenario, Stage
 
+PARTITIONS = (0, 5, 11)
 GOOD = to_record(
     Event(
         id="01a20b71-5747-705b-a1c9-9cd95fd82e51",
@@ -38,10 +42,10 @@ class Garbage:
     reason: str
     key: bytes | None = GOOD.key
     value: bytes | None = GOOD.value
-    headers: Sequence[tuple[str, bytes]] = GOOD.headers
+    headers: Sequence[tuple[str, bytes | None]] = GOOD.headers
 
 
-def with_header(name: str, value: bytes | None) -> Sequence[tuple[str, bytes]]:
+def with_header(name: str, value: bytes | None) -> Sequence[tuple[str, bytes | None]]:
     """Give the good record's headers with one of them replaced, added, or left out."""
     others = [header for header in GOOD.headers if header[0] != name]
     return others if value is None else [*others, (name, value)]
@@ -63,8 +67,8 @@ KINDS = (
 )
 
 
-async def test_garbage_is_named_in_the_log_and_stops_nothing(stage: Stage) -> None:
-    """Defends promise 12 as far as it goes today: what cannot be read never stops a partition."""
+async def test_garbage_is_put_to_the_dead_letters_as_it_came_and_stops_nothing(stage: Stage) -> None:
+    """Defends promise 12: what cannot be read never stops a partition, and never disappears."""
     mix = Mix(connections=100, other_share=0)
     async with stage(members=2) as scenario:
         before = await scenario.send(300, mix, seed=1)
@@ -73,18 +77,33 @@ async def test_garbage_is_named_in_the_log_and_stops_nothing(stage: Stage) -> No
         everything = before.model_copy(update={"accepted": before.accepted + after.accepted})
         verdict = await scenario.verdict(everything)
         logged = scenario.logged(LogEvent.RECORD_UNREADABLE)
+        letters = scenario.read(group_topics(scenario.topic, "sync").dead)
+        outcomes = [record for log in scenario.outcomes().values() for record in log if isinstance(record, Ended)]
 
     assert verdict.kept, verdict
-    assert (verdict.synced, verdict.repeated) == (600, 0)
+    assert (verdict.synced + verdict.superseded, verdict.repeated) == (600, 0)
     assert {coordinates(line): line["reason"] for line in logged} == written
     assert all(line["topic"] == scenario.topic for line in logged)
+    for partition in PARTITIONS:
+        assert [received_as(letter) for letter in letters[partition]] == [
+            (kind.key, kind.value, list(kind.headers)) for kind in KINDS
+        ]
+    ended = [outcome for outcome in outcomes if outcome.reason == "unreadable"]
+    assert len(ended) == len(written)
+    assert {outcome.outcome for outcome in ended} == {"dead"}
+
+
+def received_as(letter: ReceivedRecord) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]:
+    """Give a record as it was before it became a dead letter."""
+    assert letter.headers[-1][0] == HEADER
+    return letter.key, letter.value, list(letter.headers[:-1])
 
 
 def write(scenario: Scenario, kinds: Sequence[Garbage]) -> dict[tuple[object, object], str]:
     """Write one record of each kind to each of three partitions; give the reasons by partition and offset."""
     written: dict[tuple[object, object], str] = {}
     producer = Producer({"bootstrap.servers": scenario.servers})
-    for partition in (0, 5, 11):
+    for partition in PARTITIONS:
         for kind in kinds:
 
             def note(error: object, message: Message, reason: str = kind.reason) -> None:

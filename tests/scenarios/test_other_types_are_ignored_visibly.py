@@ -29,4 +29,10 @@ async def test_other_types_are_ignored_and_their_outcomes_say_so(stage: Stage) -
     assert {outcome.id for outcome in outcomes if outcome.outcome == "ignored"} == others
     assert {outcome.reason for outcome in outcomes if outcome.outcome == "ignored"} == {"type_not_synced"}
     assert others <= logged
-    assert Counter(outcome.outcome for outcome in outcomes) == {"ignored": len(others), "applied": verdict.synced}
+    counts = Counter(str(outcome.outcome) for outcome in outcomes)
+    assert (counts["ignored"], counts["applied"], counts["superseded"], counts["dead"]) == (
+        len(others),
+        verdict.synced,
+        verdict.superseded,
+        0,
+    )

@@ -19,6 +19,7 @@ from ingress.accepted import Accepted
 from ingress.answers import health, no_such_path, not_stored, refused, unreadable_request, wrong_method
 from sandbox.generator import Mix, generate
 from schemas.contract import documents, write
+from schemas.dead import DeadLetter, write_dead_letter
 from schemas.errors import (
     AmbiguousJson,
     BodyIncomplete,
@@ -33,7 +34,8 @@ from schemas.errors import (
 )
 from schemas.event import Environment, Event
 from schemas.outcome import Ended, OutcomeKind, Taken, write_outcome
-from schemas.record import to_record
+from schemas.parked import Park, Settle, Why, write_note
+from schemas.record import Record, to_record
 from schemas.tenants import load_tenants
 from schemas.topics import group_specs, source_spec
 from schemas.webhook import WebhookType
@@ -41,7 +43,8 @@ from schemas.webhook import WebhookType
 ROOT = Path(__file__).parents[2]
 CONTENTS: Mapping[str, Any] = {name: json.loads(text) for name, text in documents().items()}
 RECEIVE_ANSWERS = CONTENTS["openapi.json"]["paths"]["/webhooks/{tenant}"]["post"]["responses"]
-EVENT_MESSAGE = CONTENTS["asyncapi.json"]["components"]["messages"]["event"]
+MESSAGES: Mapping[str, Any] = CONTENTS["asyncapi.json"]["components"]["messages"]
+EVENT_MESSAGE = MESSAGES["event"]
 FULL = Event(
     id="0199a0b0-0000-7000-8000-000000000000",
     tenant="acme",
@@ -107,7 +110,7 @@ def test_writing_makes_the_folder_and_replaces_what_is_there(tmp_path: Path) -> 
     assert written == documents()
 
 
-@pytest.mark.parametrize("name", ["webhook.schema.json", "outcome.schema.json"])
+@pytest.mark.parametrize("name", [name for name in CONTENTS if name.endswith(".schema.json")])
 def test_the_schemas_are_json_schemas(name: str) -> None:
     """By the dialect that they name."""
     Draft202012Validator.check_schema(CONTENTS[name])
@@ -142,8 +145,8 @@ def test_every_reference_leads_somewhere(name: str) -> None:
 def test_the_channels_are_the_topics_that_the_start_up_check_makes() -> None:
     """Names and configuration, as the default settings have them."""
     bounds: dict[str, Any] = {"retention": timedelta(days=7), "max_body_bytes": 1_048_576}
-    outcomes, _, _ = group_specs("fuse.webhooks", "{group}", **bounds)
-    specs = {spec.name: spec.config for spec in (source_spec("fuse.webhooks", **bounds), outcomes)}
+    of_group = group_specs("fuse.webhooks", "{group}", **bounds)
+    specs = {spec.name: spec.config for spec in (source_spec("fuse.webhooks", **bounds), *of_group)}
     channels = {channel["address"]: channel for channel in CONTENTS["asyncapi.json"]["channels"].values()}
     assert channels.keys() == specs.keys()
     for name, channel in channels.items():
@@ -166,9 +169,12 @@ def test_every_header_of_a_record_is_described_and_no_other() -> None:
 def test_any_event_is_written_as_described(type_: str, connection: str, aggregator: str) -> None:
     """Headers and key, whatever text the body holds."""
     record = to_record(_described(type_, connection, aggregator))
-    headers = {name: value.decode("ascii") for name, value in record.headers}
-    Draft202012Validator(EVENT_MESSAGE["headers"]).validate(headers)
-    Draft202012Validator(EVENT_MESSAGE["bindings"]["kafka"]["key"]).validate(record.key.decode("ascii"))
+    Draft202012Validator(EVENT_MESSAGE["headers"]).validate(_texts(record))
+    Draft202012Validator(EVENT_MESSAGE["bindings"]["kafka"]["key"]).validate((record.key or b"").decode("ascii"))
+
+
+def _texts(record: Record) -> dict[str, str]:
+    return {name: (value or b"").decode("ascii") for name, value in record.headers}
 
 
 def _described(type_: str, connection: str, aggregator: str) -> Event:
@@ -208,13 +214,95 @@ def _described(type_: str, connection: str, aggregator: str) -> Event:
 )
 def test_an_outcome_record_is_written_as_described(record: Ended | Taken) -> None:
     """And with each required member taken away it is not: readers may rely on those."""
-    validator = _validator("outcome.schema.json")
-    written = json.loads(write_outcome(record))
-    validator.validate(written)
     described = CONTENTS["outcome.schema.json"]["$defs"][type(record).__name__]
+    _check_written("outcome.schema.json", described, json.loads(write_outcome(record)))
+
+
+def _check_written(name: str, described: Mapping[str, Any], written: Mapping[str, Any]) -> None:
+    validator = _validator(name)
+    validator.validate(written)
     assert written.keys() <= described["properties"].keys()
-    for name in described["required"]:
-        assert not validator.is_valid({member: value for member, value in written.items() if member != name})
+    for required in described["required"]:
+        assert not validator.is_valid({member: value for member, value in written.items() if member != required})
+
+
+PARKS = [
+    Park(epoch=1, offset=0, id="i", due=0, since=1, reason=Why.BEHIND),
+    Park(
+        epoch=2, offset=3, id="i", due=4, attempts=5, turns=6, called=7, since=8, reason=Why.FAILED, error="it failed"
+    ),
+]
+
+
+@pytest.mark.parametrize("note", [*PARKS, Settle(offset=0), Taken(epoch=1, member="a")])
+def test_a_note_of_the_parked_topic_is_written_as_described(note: Park | Settle | Taken) -> None:
+    """In the header that the message of its kind names, and only a park comes with an event."""
+    is_park = isinstance(note, Park)
+    record = write_note(note, to_record(FULL) if is_park else None)
+    message = MESSAGES["parked" if is_park else "note"]
+    headers = _texts(record)
+    Draft202012Validator(message["headers"]).validate(headers)
+    assert headers.keys() == message["headers"]["properties"].keys()
+    described = CONTENTS["parked.schema.json"]["$defs"][type(note).__name__]
+    _check_written("parked.schema.json", described, json.loads(headers["fuse_parked"]))
+    assert (record.value is None) is not is_park
+
+
+LETTERS = [
+    DeadLetter(
+        group="sync",
+        reason="unreadable",
+        error="no-body: the record has no value",
+        topic="t",
+        partition=0,
+        offset=0,
+        attempts=0,
+        ended=0,
+        epoch=1,
+        member="a",
+    ),
+    DeadLetter(
+        group="sync",
+        reason="budget_spent",
+        error="Fuse answered 500",
+        topic="t",
+        partition=1,
+        offset=2,
+        attempts=3,
+        status=500,
+        called=4,
+        parked=5,
+        ended=6,
+        epoch=7,
+        member="a",
+    ),
+]
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+@pytest.mark.parametrize("received", [to_record(FULL), Record(key=None, value=None, headers=())])
+def test_a_dead_letter_is_written_as_described(letter: DeadLetter, received: Record) -> None:
+    """Whatever was received stands before the note."""
+    record = write_dead_letter(letter, received)
+    assert (record.key, record.value, record.headers[:-1]) == (received.key, received.value, received.headers)
+    headers = _texts(record)
+    Draft202012Validator(MESSAGES["deadLetter"]["headers"]).validate(headers)
+    _check_written("dead-letter.schema.json", CONTENTS["dead-letter.schema.json"], json.loads(headers["fuse_dead"]))
+
+
+@pytest.mark.parametrize(
+    ("schema", "name"), [("ParkedNote", "parked.schema.json"), ("DeadLetter", "dead-letter.schema.json")]
+)
+def test_a_header_that_is_json_refers_to_what_its_own_document_says(schema: str, name: str) -> None:
+    """Whoever reads only one of the two reads the same."""
+    headers = [
+        header for message in MESSAGES.values() for header in message.get("headers", {}).get("properties", {}).values()
+    ]
+    references = {header["contentSchema"]["$ref"] for header in headers if "contentSchema" in header}
+    assert f"#/components/schemas/{schema}" in references
+    described = CONTENTS["asyncapi.json"]["components"]["schemas"][schema]
+    own = {key: value for key, value in CONTENTS[name].items() if key not in {"$schema", "$defs"}}
+    assert json.loads(json.dumps(described).replace("#/components/schemas/", "#/$defs/")) == own
 
 
 def test_webhooks_of_every_type_are_as_described() -> None:

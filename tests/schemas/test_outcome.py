@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.errors import UnreadableRecord
-from schemas.outcome import VERSION, Ended, OutcomeKind, Taken, read_outcome, write_outcome
+from schemas.outcome import MOST, VERSION, Ended, OutcomeKind, Taken, read_outcome, write_outcome
 
 MOMENTS = st.integers(0, 2**53)
 TEXT = st.text()
 ENDED = st.builds(
     Ended,
-    offset=st.integers(0, 2**63 - 1),
+    offset=st.integers(0, MOST),
     id=TEXT,
     generation=st.integers(0, 999_999_999),
     outcome=st.sampled_from(OutcomeKind),
@@ -25,10 +25,10 @@ ENDED = st.builds(
     received=MOMENTS,
     called=st.none() | MOMENTS,
     ended=MOMENTS,
-    epoch=st.integers(0, 2**53),
+    epoch=st.integers(0, MOST),
     member=TEXT,
 )
-TAKEN = st.builds(Taken, epoch=st.integers(1, 2**53), member=TEXT)
+TAKEN = st.builds(Taken, epoch=st.integers(1, MOST), member=TEXT)
 
 TYPICAL = Ended(
     offset=12_345_678,

@@ -36,6 +36,9 @@ TENANTS = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,62}", fullmatch=True)
 HEADER_TEXT = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1)
 ZONES = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 TIMES = st.datetimes(datetime(1970, 1, 3), datetime(9999, 12, 29), timezones=ZONES)  # noqa: DTZ001 - as hypothesis asks
+EXTRA_HEADERS = st.dictionaries(st.text().map("their-{}".format), st.none() | st.binary(), max_size=4).map(
+    lambda headers: tuple(headers.items())
+)
 EVENTS = st.builds(
     Event,
     id=HEADER_TEXT.filter(lambda text: "%" not in text),
@@ -49,6 +52,7 @@ EVENTS = st.builds(
     body=st.binary(),
     generation=st.integers(0, 999_999_999),
     traceparent=st.none() | ANY_TEXT,
+    extra_headers=EXTRA_HEADERS,
 )
 
 
@@ -56,7 +60,7 @@ def _received(event: Event = EVENT, /, **headers: bytes | None) -> ReceivedRecor
     """Consume an event's record with these headers replaced or added; None takes one away."""
     record = to_record(event)
     changed: dict[str, bytes | None] = {**dict(record.headers), **headers}
-    kept = tuple((name, value) for name, value in changed.items() if value is not None)
+    kept = tuple((name, value) for name, value in changed.items() if name not in headers or value is not None)
     return ReceivedRecord(partition=1, offset=2, timestamp=3.0, key=record.key, value=record.value, headers=kept)
 
 
@@ -69,16 +73,25 @@ def _reason(record: ReceivedRecord) -> str:
 @given(EVENTS)
 @example(HOSTILE_EVENT)
 def test_every_event_is_read_as_it_was_written(event: Event) -> None:
-    """Whatever its texts hold; its time is the same instant."""
+    """Whatever its texts hold; its time is the same instant. Headers that we do not know are kept as they are."""
     assert from_record(_received(event)) == event
+
+
+def test_headers_that_the_contract_does_not_know_stand_behind_ours() -> None:
+    """What somebody else put there comes out of the parked log and the dead letters again, empty values included."""
+    extra = (("their-id", b"\x00\xff"), ("empty", b""), ("none", None), ("fuse_parked", b"theirs"))
+    record = to_record(replace(EVENT, extra_headers=extra))
+    assert record.headers[-4:] == extra
+    assert to_record(from_record(_received(replace(EVENT, extra_headers=extra)))) == record
 
 
 @given(EVENTS)
 @example(HOSTILE_EVENT)
 def test_header_values_and_keys_are_printable_ascii(event: Event) -> None:
     """So that every client, log and console can show them, and none can be made to write two lines."""
-    record = to_record(event)
+    record = to_record(replace(event, extra_headers=()))
     for text in (record.key, *(value for _, value in record.headers)):
+        assert text is not None
         assert all(0x21 <= byte <= 0x7E for byte in text)
 
 

@@ -1,84 +1,29 @@
 """The audit of a run: knows everything that really happened, and stops the run where a promise is broken.
 
-A check's name says which promise of the design it defends, or which rule of the takeover.
+A check's name says which promise of the design it defends, or which rule of the takeover. Calls are audited beside it.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping
 
+from consumer.engine.commands import WriteDead
 from consumer.engine.committed import read_committed
+from consumer.engine.endings import Unreadable
 from consumer.engine.lanes import Waiting
-from consumer.engine.partition import Skipped
-from schemas.outcome import Ended, Taken
+from consumer.engine.parking import ParkedEntry
+from schemas.dead import DeadLetter
+from schemas.outcome import Ended, OutcomeKind, Taken
+from schemas.parked import Park, Settle, Why, read_note
+from schemas.record import ReceivedRecord, Record
+from tests.simulation.facts import Facts, Violation
+from tests.simulation.journal import Journal, folded
 
-_SLACK = 1e-6
-
-
-class Violation(AssertionError):
-    """A promise is broken; `check` names it."""
-
-    def __init__(self, check: str, text: str) -> None:
-        super().__init__(f"{check}: {text}")
-        self.check = check
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Call:
-    """One attempt, as the called side sees it: it goes on to its end even if its caller dies."""
-
-    tenure: "Facts"
-    offset: int
-    starts: float
-    ends: float
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Facts:
-    """What is true of one tenure. `ended` says since when its member does not own the partition, and how that came."""
-
-    member: str
-    membership: str
-    partition: int
-    number: int
-    start: int
-    claimed_at: float | None = None
-    claimed_epoch: int = 0
-    mark: int | None = None
-    bound: int = 0
-    may_be_followed: set[int] = field(default_factory=set)
-    not_before: dict[int, float] = field(default_factory=dict)
-    called: set[int] = field(default_factory=set)
-    done: set[int] = field(default_factory=set)
-    open: set[int] = field(default_factory=set)
-    open_at_end: frozenset[int] | None = None
-    ended: float | None = None
-
-    def __str__(self) -> str:
-        return f"{self.member} tenure {self.number} of partition {self.partition}"
-
-    def end(self, now: float) -> None:
-        """Note the end of ownership, the first one counts, and what was not acknowledged by then."""
-        if self.open_at_end is None:
-            self.open_at_end = frozenset(self.open)
-            self.ended = now
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Journal:
-    """One partition: both logs, and what follows from them."""
-
-    source: list[Waiting | Skipped] = field(default_factory=list)
-    outcomes: list[Ended | Taken] = field(default_factory=list)
-    lanes: dict[bytes, list[int]] = field(default_factory=lambda: defaultdict(list))
-    landed: dict[int, int] = field(default_factory=dict)
-    known: dict[int, tuple[int, float]] = field(default_factory=dict)
-    last: dict[int, int] = field(default_factory=dict)
-    holder: Taken | None = None
-    claimed: Facts | None = None
-    verified: int = 0
-    tenures: list[Facts] = field(default_factory=list)
-    calls: dict[bytes, list[Call]] = field(default_factory=lambda: defaultdict(list))
+_PARKED_SEEN = {
+    Why.FAILED: "event parked",
+    Why.BEHIND: "event parked behind its lane",
+    Why.LANE_FULL: "lane full",
+    Why.TENANT_FULL: "tenant full",
+}
 
 
 class Audit:
@@ -90,12 +35,12 @@ class Audit:
 
     # The logs.
 
-    def appended(self, partition: int, record: Waiting | Skipped) -> None:
+    def appended(self, partition: int, record: Waiting | Unreadable) -> None:
         """Note a record of the source."""
         journal = self.journals[partition]
         journal.source.append(record)
         if isinstance(record, Waiting):
-            journal.lanes[record.lane].append(record.offset)
+            journal.lanes[record.lane].append(record)
 
     def outcome_landed(self, facts: Facts, record: Ended | Taken, now: float) -> int:
         """Note a record of the outcomes log, and give its position."""
@@ -103,25 +48,27 @@ class Audit:
         position = len(journal.outcomes)
         journal.outcomes.append(record)
         if isinstance(record, Taken):
-            self._mark_landed(journal, facts, record, position)
+            facts.mark = position
+            self._mark_landed(facts, record)
+            if journal.holder is None or record.epoch > journal.holder.epoch:
+                journal.holder = record
         else:
             self._ended_landed(journal, record, position, now)
         return position
 
-    def _mark_landed(self, journal: Journal, facts: Facts, taken: Taken, position: int) -> None:
+    def _mark_landed(self, facts: Facts, taken: Taken) -> None:
         if facts.claimed_at is None or facts.claimed_epoch != taken.epoch:
             raise Violation("claim before mark", f"{facts} writes its mark of epoch {taken.epoch} without that claim")
-        facts.mark = position
         if facts.ended is not None:
             self.seen["mark of a member that owns nothing any more"] += 1
-        if journal.holder is None or taken.epoch > journal.holder.epoch:
-            journal.holder = taken
 
     def _ended_landed(self, journal: Journal, ended: Ended, position: int, now: float) -> None:
         """Note that an event ended.
 
         An outcome that lands behind the next owner's mark is late: nobody has to know it, it costs one repeat.
         """
+        if ended.outcome is OutcomeKind.DEAD and ended.offset not in journal.dead:
+            raise Violation("dead letter first", f"the outcome says that {ended.offset} is dead, its letter is missing")
         journal.landed.setdefault(ended.offset, position)
         journal.last[ended.offset] = position
         holder = journal.holder
@@ -130,21 +77,115 @@ class Audit:
         else:
             self.seen["zombie's outcome lands behind the next owner's mark"] += 1
 
+    def parked_landed(self, facts: Facts, record: Record | Taken) -> int:
+        """Note a record of the parked log, and give its position."""
+        journal = self.journals[facts.partition]
+        position = len(journal.parked)
+        entry = _read(record, position)
+        journal.parked.append(entry)
+        note = entry.note
+        before = journal.fold.table.get(note.offset) if isinstance(note, Park) else None
+        if isinstance(note, Taken) and note.epoch < journal.fold.epoch:
+            self.seen["mark lands in the parked log behind a higher one"] += 1
+        counts = journal.fold.add(position, note)
+        match note:
+            case Taken():
+                facts.parked_mark = position
+                self._mark_landed(facts, note)
+            case Settle(offset=offset):
+                self._settle_landed(journal, facts, offset, position)
+            case Park() if counts:
+                journal.parked_ever.add(note.offset)
+                self._see_park(note, None if before is None else before[1])
+            case Park():
+                self.seen["zombie's park lands behind the next owner's mark"] += 1
+        return position
+
+    def _settle_landed(self, journal: Journal, facts: Facts, offset: int, position: int) -> None:
+        if offset not in journal.landed:
+            raise Violation("outcome before settle", f"{facts} settles {offset}, and nothing says how it ended")
+        journal.settled.setdefault(offset, position)
+
+    def _see_park(self, note: Park, before: Park | None) -> None:
+        if before is None:
+            self.seen[_PARKED_SEEN[note.reason]] += 1
+        elif note.turns > before.turns:
+            self.seen["event parked again"] += 1
+
+    def dead_landed(self, facts: Facts, write: WriteDead) -> int:
+        """Check a dead letter, and give its position: it is the record as it was received, with a note behind it."""
+        journal = self.journals[facts.partition]
+        source = journal.source[write.offset]
+        body = source.event.body if isinstance(source, Waiting) else source.record.value
+        if write.record.value != body:
+            raise Violation("promise 12", f"the dead letter of {write.offset} is not what was received")
+        letter = DeadLetter.model_validate_json(write.record.headers[-1][1] or b"")
+        if (letter.offset, letter.partition) != (write.offset, facts.partition):
+            raise Violation("promise 12", f"the dead letter of {write.offset} names {letter.offset}")
+        self.seen[f"dead: {letter.reason}"] += 1
+        if write.offset in journal.dead:
+            self.seen["dead letter written twice"] += 1
+        journal.dead.add(write.offset)
+        return len(journal.dead)
+
+    def deletion_landed(self, partition: int, below: int) -> None:
+        """Check a deletion in the parked log: nothing that counts goes, and the latest mark stays."""
+        journal = self.journals[partition]
+        gone = [offset for offset, (position, _) in journal.fold.table.items() if position < below]
+        if gone:
+            raise Violation("deleted too much", f"partition {partition}: parked {gone} lie below {below}")
+        marks = [entry.position for entry in journal.parked if isinstance(entry.note, Taken)]
+        if max(marks, default=0) < below:
+            raise Violation("deleted too much", f"partition {partition}: no mark is left above {below}")
+        if below > journal.low:
+            journal.low = below
+            self.seen["parked records deleted"] += 1
+
     # Takeover and commits.
 
     def claim_landed(self, facts: Facts, epoch: int, now: float) -> None:
-        """Note a claim that was taken."""
-        facts.claimed_at, facts.claimed_epoch = now, epoch
+        """Note a claim that was taken; an older one of the same tenure may land after it."""
+        facts.claimed_at, facts.claimed_epoch = now, max(facts.claimed_epoch, epoch)
         self.journals[facts.partition].claimed = facts
 
     def running(self, facts: Facts, epoch: int) -> None:
         """Check, when handling begins, that owners stand in a row."""
-        if facts.mark is None:
-            raise Violation("mark first", f"{facts} begins, and its mark is not in the log")
-        before = self.journals[facts.partition].outcomes[: facts.mark]
-        highest = max((record.epoch for record in before if isinstance(record, Taken)), default=0)
+        journal = self.journals[facts.partition]
+        if facts.mark is None or facts.parked_mark is None:
+            raise Violation("mark first", f"{facts} begins, and its mark is not in both logs")
+        notes = [entry.note for entry in journal.parked[: facts.parked_mark]]
+        marks = [record for record in (*journal.outcomes[: facts.mark], *notes) if isinstance(record, Taken)]
+        highest = max((taken.epoch for taken in marks), default=0)
         if epoch <= highest:
             raise Violation("epochs rise", f"{facts} begins with epoch {epoch}, and {highest} has been taken before")
+
+    def restored(self, facts: Facts, note_at: Callable[[int], Park | None], count: int, waiting: int) -> None:
+        """Check, when handling begins, what is known to be parked, and how much of it is left to do.
+
+        Who has been replaced meanwhile may have read a log that the present owner has deleted from; it calls nothing.
+        """
+        journal = self.journals[facts.partition]
+        mark, parked_mark = facts.mark or 0, facts.parked_mark or 0
+        fold = folded(journal.parked[:parked_mark])
+        expected = {offset: note for offset, (_, note) in fold.table.items()}
+        facts.parked_up_to = max(expected, default=-1)
+        if journal.claimed is not facts:
+            return
+        if count != len(expected) or any(note_at(offset) != note for offset, note in expected.items()):
+            found = {record.offset: note_at(record.offset) for record in journal.source}
+            raise Violation("the fold", f"{facts} takes for parked {_notes(found)}, and it is {_notes(expected)}")
+        surely = sum(journal.known[at][0] < mark for at in expected if at in journal.known)
+        if waiting > len(expected) - surely:
+            raise Violation("X rule, parked", f"{facts} finds {waiting} left to do of {list(expected)}")
+        self._see_restored(facts, expected, fold.void)
+
+    def _see_restored(self, facts: Facts, parked: dict[int, Park], void: int) -> None:
+        if parked:
+            self.seen["takeover with parked events"] += 1
+        if void:
+            self.seen["void park read back"] += 1
+        if any(offset >= facts.start for offset in parked):
+            self.seen["parked event at or above the read position"] += 1
 
     def commit_landed(self, facts: Facts, offset: int, metadata: str) -> None:
         """Check a commit that was taken: promise 5, the row of owners, and what the next owner will find."""
@@ -152,101 +193,50 @@ class Audit:
         if journal.claimed is not facts:
             raise Violation("owners in a row", f"a commit of {facts} is taken after a later claim")
         for at in range(journal.verified, offset):
-            if isinstance(journal.source[at], Waiting) and at not in journal.landed:
-                raise Violation("promise 5", f"{facts} commits {offset}, but how {at} ended is not in the log")
+            if at not in journal.landed and at not in journal.parked_ever:
+                raise Violation("promise 5", f"{facts} commits {offset}, but {at} is neither ended nor parked")
         journal.verified = max(journal.verified, offset)
-        self._check_read_back(journal, facts, offset, metadata)
+        self.check_found(facts.partition, offset, metadata)
 
-    def _check_read_back(self, journal: Journal, facts: Facts, offset: int, metadata: str) -> None:
-        start = read_committed(offset, metadata).outcomes_from or 0
-        for at in journal.known:
-            if at >= offset and journal.last[at] < start:
-                raise Violation(
-                    "X rule", f"{facts} commits {offset} with X={start}; {at} ended at {journal.last[at]}, before it"
-                )
-
-    # Handling.
-
-    def held(self, facts: Facts, bound: int, held: int, slack: int) -> None:
-        """Check promise 9: what is held is within the bounds, but for the batches that were on their way."""
-        facts.bound = max(facts.bound, bound)
-        if held > facts.bound + slack:
-            raise Violation("promise 9", f"{facts} holds {held} with a bound of {facts.bound} and {slack} on the way")
-
-    def call_starts(self, call: Call, waiting: Waiting, owner: str | None) -> None:
-        """Check a call: the lease, promises 4, 7 and 8, and Retry-After."""
-        facts, journal = call.tenure, self.journals[call.tenure.partition]
-        if owner != facts.membership:
-            raise Violation("lease", f"{facts} calls {call.offset} while {owner or 'nobody'} owns the partition")
-        self._check_not_ended(journal, call)
-        self._check_order(journal, call, waiting)
-        self._check_alone(journal, call, waiting)
-        self._check_repeat(journal, call)
-        if call.starts < facts.not_before.get(call.offset, 0.0) - _SLACK:
-            raise Violation("Retry-After", f"{facts} calls {call.offset} earlier than it was told")
-        facts.called.add(call.offset)
-        facts.open.add(call.offset)
-        if facts not in journal.tenures:
-            journal.tenures.append(facts)
-
-    def _check_not_ended(self, journal: Journal, call: Call) -> None:
-        position, when = journal.known.get(call.offset, (None, 0.0))
-        facts = call.tenure
-        if position is None:
-            if journal.landed.get(call.offset, facts.mark or 0) < (facts.mark or 0):
-                self.seen["late outcome lies before the present owner's X: repeated"] += 1
-            return
-        before_mark = facts.mark is not None and position < facts.mark
-        if before_mark or facts.claimed_at is None or when < facts.claimed_at:
-            raise Violation("promise 7", f"{facts} calls {call.offset}, which ended at {position} before its mark")
-
-    def _check_order(self, journal: Journal, call: Call, waiting: Waiting) -> None:
-        facts = call.tenure
-        for at in journal.lanes[waiting.lane]:
-            if at >= call.offset:
-                break
-            if at in facts.may_be_followed or (at < facts.start and at in journal.landed):
-                continue
-            if at not in journal.landed or journal.landed[at] > (facts.mark or 0):
-                raise Violation("promise 4, order", f"{facts} calls {call.offset} before {at} of its lane ended")
-
-    def _check_alone(self, journal: Journal, call: Call, waiting: Waiting) -> None:
-        """Check that nothing else of the lane is in flight, but for calls of members that lost the partition."""
-        calls = journal.calls[waiting.lane]
-        calls[:] = [other for other in calls if other.ends > call.starts]
-        for other in calls:
-            if other.tenure.ended is None or other.starts >= other.tenure.ended:
-                raise Violation("promise 4, one at a time", f"{call.tenure} calls {call.offset}, {other.offset} is on")
-            self.seen["call of a member that lost the partition overlaps"] += 1
-        calls.append(call)
-
-    def _check_repeat(self, journal: Journal, call: Call) -> None:
-        if call.offset in call.tenure.done:
-            raise Violation("promise 8", f"{call.tenure} calls {call.offset}, which it has finished itself")
-        for earlier in journal.tenures:
-            if earlier is call.tenure or call.offset not in earlier.called:
-                continue
-            if earlier.open_at_end is None or call.offset not in earlier.open_at_end:
-                raise Violation("promise 8", f"{call.tenure} repeats {call.offset}, which {earlier} had finished")
-            self.seen["call repeated that was open when its member went"] += 1
+    def check_found(self, partition: int, offset: int, metadata: str) -> None:
+        """Check that the next owner finds from what is committed all that it has to know."""
+        journal = self.journals[partition]
+        committed = read_committed(offset, metadata)
+        start = committed.outcomes_from or 0
+        for at, position in journal.last.items():
+            if position < start and at in journal.known and (at >= offset or at in journal.fold.table):
+                rule = "X rule" if at >= offset else "X rule, settle pending"
+                raise Violation(rule, f"{offset} is committed with X={start}; {at} ended at {position}, before it")
+        begin = max(committed.parked_from or 0, journal.low)
+        found = folded(journal.parked[begin:], committed.parked_epoch or 0)
+        if found.state() != journal.fold.state():
+            text = f"from P={committed.parked_from}, E={committed.parked_epoch} follows {found.state()}"
+            raise Violation("P rule", f"{offset} is committed; {text}, and it is {journal.fold.state()}")
 
     # The end.
 
     def finished(self, partition: int, frontier: int) -> None:
-        """Check promise 6 when all is quiet: everything ended, and the group knows."""
+        """Check promise 6 when all is quiet: everything ended, nothing waits, and the group knows."""
         journal = self.journals[partition]
-        missing = [
-            record.offset
-            for record in journal.source
-            if isinstance(record, Waiting) and record.offset not in journal.landed
-        ]
+        missing = [record.offset for record in journal.source if record.offset not in journal.landed]
         if missing:
             raise Violation("promise 6", f"partition {partition}: nothing says how {missing} ended")
+        if journal.fold.table:
+            raise Violation("promise 6", f"partition {partition}: {list(journal.fold.table)} are parked for ever")
         if frontier != len(journal.source):
             raise Violation("promise 6", f"partition {partition}: committed {frontier} of {len(journal.source)}")
 
 
-def ends(tenures: Sequence[Facts], now: float) -> None:
-    """Note that these tenures are over."""
-    for facts in tenures:
-        facts.end(now)
+def _read(record: Record | Taken, position: int) -> ParkedEntry:
+    if isinstance(record, Taken):
+        return ParkedEntry(position=position, note=record, record=Record(key=b"", value=None, headers=()))
+    received = ReceivedRecord(
+        partition=0, offset=position, timestamp=0.0, key=record.key, value=record.value, headers=record.headers
+    )
+    note, event = read_note(received)
+    return ParkedEntry(position=position, note=note, record=event)
+
+
+def _notes(parked: Mapping[int, Park | None]) -> str:
+    texts = (f"{offset}: epoch {note.epoch}, {note.turns} turns" for offset, note in parked.items() if note is not None)
+    return f"({'; '.join(texts)})"

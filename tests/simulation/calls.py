@@ -1,14 +1,17 @@
-"""Calls in the simulation: mirrors `consumer.calls`, and decides how each attempt ends."""
+"""Calls in the simulation: mirrors `consumer.calls` and `consumer.retry`, and decides how each attempt ends."""
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from consumer.engine.endings import Ending
 from consumer.engine.lanes import Waiting
-from consumer.engine.partition import Ending
+from consumer.engine.retry import Failed
 from consumer.slots import Slot
 from schemas.outcome import Applied, HandlerResult, Ignored
-from tests.simulation.audit import Call
+from tests.simulation.facts import Call
 from tests.simulation.scheduler import Future, Steps, Task
+from tests.simulation.setup import NEVER_WORKS, REFUSED
 from tests.simulation.tenure import Tenure
 
 if TYPE_CHECKING:
@@ -16,24 +19,34 @@ if TYPE_CHECKING:
 
 
 def handle(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot) -> Steps[None]:
-    """Handle an event, again and again until it is done."""
-    called, attempts = _milliseconds(member), 0
-    result: HandlerResult | None = None
-    while result is None:
+    """Handle an event until it is done or its lane's budget is spent; a parked one is tried once."""
+    budget = member.world.setup.budget
+    budget = replace(budget, attempts=1) if waiting.parked else budget
+    begun, called, attempts = member.world.now, member.now, 0
+    while True:
         attempts += 1
         if not (yield from _leased(member, tenure, waiting)):
             return
         result = yield from _attempt(member, tenure, waiting, attempts)
-        if result is None:
-            again = yield from _between(member, tenure, waiting, slot, attempts)
-            if again is None:
-                return
-            slot = again
-    tenure.facts.done.add(waiting.offset)
+        wait = None
+        if isinstance(result, Failed) and not result.permanent:
+            elapsed = member.world.now - begun
+            wait = budget.wait(attempts, elapsed, retry_after=result.retry_after, jitter=result.jitter)
+        if wait is None:
+            break
+        again = yield from _between(member, tenure, waiting, slot, wait)
+        if again is None:
+            return
+        slot = again
+    _note_end(tenure, waiting, result)
+    member.call_ended(tenure, waiting, Ending(result=result, attempts=attempts, called=called, ended=member.now))
+
+
+def _note_end(tenure: Tenure, waiting: Waiting, result: HandlerResult | Failed) -> None:
+    if not isinstance(result, Failed):
+        tenure.facts.done.add(waiting.offset)
     if isinstance(result, Applied):
         tenure.facts.may_be_followed.add(waiting.offset)
-    ending = Ending(result=result, attempts=attempts, called=called, ended=_milliseconds(member))
-    member.call_ended(tenure, waiting, ending)
 
 
 def _leased(member: "Member", tenure: Tenure, waiting: Waiting) -> Steps[bool]:
@@ -48,31 +61,32 @@ def _leased(member: "Member", tenure: Tenure, waiting: Waiting) -> Steps[bool]:
     return True
 
 
-def _attempt(member: "Member", tenure: Tenure, waiting: Waiting, attempts: int) -> Steps[HandlerResult | None]:
-    """Make one call; None if it failed."""
+def _attempt(member: "Member", tenure: Tenure, waiting: Waiting, attempts: int) -> Steps[HandlerResult | Failed]:
+    """Make one call."""
     world = member.world
     seconds = _duration(member)
-    call = Call(tenure=tenure.facts, offset=waiting.offset, starts=world.now, ends=world.now + seconds)
+    call = Call(
+        tenure=tenure.facts,
+        offset=waiting.offset,
+        starts=world.now,
+        ends=world.now + seconds,
+        parked=waiting.parked,
+    )
     world.note(member.process.name, lambda: f"{tenure.facts} calls {call.offset}, attempt {attempts}")
-    world.audit.call_starts(call, waiting, world.group.owner(tenure.partition))
+    world.handling[tenure.partition].call_starts(call, waiting, world.group.owner(tenure.partition))
     tenure.in_flight[waiting.offset] = call
     yield seconds
     tenure.in_flight.pop(waiting.offset, None)
-    result = _result(member)
-    world.note(member.process.name, lambda: f"{tenure.facts} has called {call.offset}: {result or 'failed'}")
+    world.handling[tenure.partition].call_over(call)
+    result = _result(member, tenure, waiting)
+    world.note(member.process.name, lambda: f"{tenure.facts} has called {call.offset}: {result}")
     return result
 
 
-def _between(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot, attempts: int) -> Steps[Slot | None]:
+def _between(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot, wait: float) -> Steps[Slot | None]:
     """Wait until the next attempt is due, without the slot, and for another; None if nothing may start any more."""
     if not tenure.engine.may_start:
         return None
-    world = member.world
-    retry_after = world.rng.uniform(0.0, 6.0) if world.network.chance(0.4) else None
-    if retry_after is not None:
-        world.seen("call failed with Retry-After")
-    tenure.facts.not_before[waiting.offset] = world.now + (retry_after or 0.0)
-    wait = world.backoff.wait(attempts, retry_after=retry_after, jitter=world.rng.random())
     tenure.resting[waiting.offset] = None
     slot.give_back()
     yield wait
@@ -98,15 +112,24 @@ def _duration(member: "Member") -> float:
     return member.world.rng.uniform(0.5, 3.0) if roll < 0.96 else member.world.rng.uniform(5.0, 15.0)
 
 
-def _result(member: "Member") -> HandlerResult | None:
-    if member.world.network.chance(0.2):
-        member.world.seen("call failed")
-        return None
-    if member.world.rng.random() < 0.15:
-        member.world.seen("event ignored")
+def _result(member: "Member", tenure: Tenure, waiting: Waiting) -> HandlerResult | Failed:
+    world = member.world
+    if waiting.event.type == REFUSED:
+        return Failed(error="refused", jitter=world.rng.random(), permanent=True)
+    if waiting.event.type == NEVER_WORKS or world.network.chance(0.25):
+        return _failure(member, tenure, waiting)
+    if world.rng.random() < 0.15:
+        world.seen("event ignored")
         return Ignored(reason="type_not_synced")
     return Applied(status=200)
 
 
-def _milliseconds(member: "Member") -> int:
-    return int(member.world.now * 1000)
+def _failure(member: "Member", tenure: Tenure, waiting: Waiting) -> Failed:
+    world = member.world
+    world.seen("call failed")
+    retry_after = world.rng.uniform(0.0, 6.0) if world.network.chance(0.4) else None
+    if retry_after is not None:
+        world.seen("call failed with Retry-After")
+    # Whole milliseconds, since that is how exact the logs are.
+    tenure.facts.not_before[waiting.offset] = world.now + int((retry_after or 0.0) * 1000) / 1000 - 0.001
+    return Failed(error="failed", jitter=world.rng.random(), retry_after=retry_after, status=503)

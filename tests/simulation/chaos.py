@@ -2,12 +2,19 @@
 
 from functools import partial
 
+from consumer.engine.commands import WriteDead, WriteOutcome, WritePark, WriteSettle
 from tests.simulation.member import Member
 from tests.simulation.scheduler import Process, Steps
 from tests.simulation.setup import draw_record
 from tests.simulation.world import World
 
 _MOST_MEMBERS = 4
+_CRASHES = {
+    WriteOutcome: "crash between the end of a call and the acknowledgement of its outcome",
+    WritePark: "crash between a park and its acknowledgement",
+    WriteSettle: "crash between an outcome and the acknowledgement of its settle",
+    WriteDead: "crash between a dead letter and its acknowledgement",
+}
 
 
 class Chaos:
@@ -39,6 +46,7 @@ class Chaos:
     def _append(self) -> None:
         number = self._rng.randrange(self._world.setup.partitions)
         offset = len(self._world.audit.journals[number].source)
+        self._world.done = False
         self._world.audit.appended(number, draw_record(self._rng, self._world.setup, number, offset))
 
     def _trouble(self) -> Steps[None]:
@@ -90,8 +98,8 @@ class Chaos:
         for tenure in member.tenures.values():
             if tenure.in_flight:
                 self._world.seen("crash during a call")
-            if tenure.writes:
-                self._world.seen("crash between the end of a call and the acknowledgement of its outcome")
+            for write, _ in tenure.writes.values():
+                self._world.seen(_CRASHES[type(write)])
         member.process.kill()
         self._world.over(member=member.process.name)
 
@@ -152,6 +160,9 @@ class Chaos:
         for number in range(self._world.setup.partitions):
             committed = self._world.group.committed.get(number, (0, ""))[0]
             self._world.group.reset(number, self._rng.choice((None, 0, self._rng.randint(0, committed))))
+            if self._world.audit.journals[number].fold.table:
+                self._world.seen("offset reset with parked events")
+        self._world.done = False
         self._note(f"resets the group to {self._world.group.committed}")
         self._world.seen("offset reset")
         self._resetting = False

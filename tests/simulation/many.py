@@ -1,5 +1,6 @@
 """Many runs, on all cores."""
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,10 +34,15 @@ def run_chunk(seeds: Sequence[int]) -> Summary:
     return Summary(runs=len(seeds), failures=tuple(failures), seen=seen)
 
 
+def collect_rarely() -> None:
+    """Look for garbage rarely: a run makes cycles, and most that it makes lives until its end."""
+    gc.set_threshold(100_000)
+
+
 def run_many(first: int, count: int, processes: int | None = None) -> Iterator[Summary]:
     """Run so many seeds from the first on; give a summary for each chunk as it ends."""
     chunks = [range(at, min(at + _CHUNK, first + count)) for at in range(first, first + count, _CHUNK)]
-    with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes or os.cpu_count(), get_context("spawn"), initializer=collect_rarely) as pool:
         for chunk in as_completed([pool.submit(run_chunk, chunk) for chunk in chunks]):
             yield chunk.result()
 

@@ -1,28 +1,39 @@
 """A member of the group in the simulation: mirrors `consumer.member`, the same commands in the same order.
 
-assigned ─▶ take over ─▶ received ─▶ start ─▶ handle ─▶ outcome ─▶ commit ─▶ released
+assigned ─▶ take over ─▶ received ─▶ start ─▶ handle ─▶ write ─▶ commit ─▶ released
 """
 
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from consumer.engine.commands import Command, Pause, Read, Start, WriteOutcome
+from consumer.engine.commands import (
+    Command,
+    Pause,
+    Read,
+    Start,
+    WriteDead,
+    WriteOutcome,
+    WritePark,
+    WriteSettle,
+)
 from consumer.engine.committed import read_committed
+from consumer.engine.endings import Ending, Place, Unreadable
 from consumer.engine.lanes import Waiting
-from consumer.engine.partition import Bounds, Ending, PartitionEngine, Skipped
+from consumer.engine.partition import PartitionEngine
+from consumer.engine.policy import Bounds
 from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE
+from consumer.scratch import Scratch
 from consumer.slots import Slot, Slots
-from schemas.outcome import Ended
+from schemas.parked import Park
 from tests.simulation.calls import handle
 from tests.simulation.producer import Producer
 from tests.simulation.scheduler import Future, Process, Steps, Task
-from tests.simulation.subscription import BATCHES_AHEAD, Assignment, Subscription
+from tests.simulation.subscription import Assignment, Subscription
 from tests.simulation.taking_over import take_over
 from tests.simulation.tenure import Lease, Tenure, let_go
 from tests.simulation.world import Commit, World
-
-_WRITE_AGAIN_SECONDS = 0.1
+from tests.simulation.writes import Writes
 
 
 class Member:
@@ -34,8 +45,15 @@ class Member:
         self.tenures: dict[int, Tenure] = {}
         self.slots = Slots(world.setup.slots)
         self.producer = Producer(process, world)
+        self.writes = Writes(self)
         self.subscription = Subscription(self)
-        self._committing = process.spawn(self._commit_regularly())
+        for work in (self._commit_regularly(), self._tick_regularly(), self._trim_regularly()):
+            process.spawn(work)
+
+    @property
+    def now(self) -> int:
+        """Give the time in milliseconds."""
+        return int(self.world.now * 1000)
 
     # Told by the subscription.
 
@@ -47,16 +65,15 @@ class Member:
             tenure.takeover = self.process.spawn(self._take_over(tenure))
         self._share_bounds()
 
-    def received(self, partition: int, records: Sequence[Waiting | Skipped]) -> None:
+    def received(self, partition: int, records: Sequence[Waiting | Unreadable]) -> None:
         """Hand records to the engine of their partition."""
         tenure = self.tenures.get(partition)
         if tenure is None:
             return
-        commands = tenure.engine.records_read(records)
-        slack = self.world.setup.batch * (BATCHES_AHEAD + 1)
-        self.world.audit.held(tenure.facts, tenure.engine.bounds.events, tenure.engine.held, slack)
+        commands = tenure.engine.records_read(records, self.now)
+        self._audit_held(tenure, records)
         self._note_batch(tenure, records, commands)
-        self._carry_out(tenure, commands)
+        self.carry_out(tenure, commands)
 
     def released(self, partitions: Sequence[int]) -> Steps[list[Commit]]:
         """Let partitions go, and say what to commit for them."""
@@ -64,11 +81,13 @@ class Member:
         cancelled = yield from let_go(self.process, tenures, self.world.setup.drain)
         if cancelled:
             self.world.seen("call cancelled while letting go")
+        requests = _commits(tenures)
         for tenure in tenures:
             self.tenures.pop(tenure.partition, None)
             tenure.facts.end(self.world.now)
+            tenure.end()
         self._share_bounds()
-        return _commits(tenures)
+        return requests
 
     def lost(self, partitions: Sequence[int]) -> None:
         """Forget partitions that somebody else may own already."""
@@ -80,6 +99,8 @@ class Member:
                 tenure.abandon(self.world.now)
         self._share_bounds()
 
+    # At regular times.
+
     def _commit_regularly(self) -> Steps[None]:
         lease = self.world.setup.session * LEASE_SHARE
         interval = min(self.world.setup.commit_interval, lease / COMMITS_PER_LEASE)
@@ -89,28 +110,62 @@ class Member:
             if not requests:
                 continue
             sent_at = self.world.now
+            committed = {request.tenure.number: request.committed for request in requests}
             taken: Any = yield self.subscription.commit(requests)
             for tenure in self.tenures.values():
                 if taken is not None and tenure.facts.number in taken:
                     tenure.lease.renew(sent_at)
+                    tenure.committed = committed[tenure.facts.number]
+
+    def _tick_regularly(self) -> Steps[None]:
+        while True:
+            yield self.world.setup.tick
+            for tenure in list(self.tenures.values()):
+                commands = tenure.engine.tick(self.now)
+                if any(isinstance(command, WritePark) for command in commands):
+                    self.world.seen("rewritten to keep the parked log short")
+                self.carry_out(tenure, commands)
+
+    def _trim_regularly(self) -> Steps[None]:
+        while True:
+            yield self.world.setup.trim_interval
+            for tenure in list(self.tenures.values()):
+                end = tenure.trimmable()
+                if end is None:
+                    continue
+                land = partial(self.world.trim, self.process, tenure.partition, end)
+                trimmed: Any = yield self.world.network.request(self.process, land)
+                if trimmed is not None:
+                    tenure.trimmed = end
 
     # Taking over.
 
     def _begin(self, assignment: Assignment) -> Tenure:
         committed = read_committed(assignment.start, assignment.metadata)
-        engine = PartitionEngine(committed, self.process.name, self._share(len(self.tenures) + 1))
+        number = assignment.facts.partition
+        place = Place(group="group", member=self.process.name, topic="source", partition=number)
+        bounds, scratch = self._share(len(self.tenures) + 1), Scratch()
+        engine = PartitionEngine(committed, place, self.world.setup.policy, bounds, scratch)
         lease = Lease(self.world.setup.session * LEASE_SHARE)
-        return Tenure(facts=assignment.facts, engine=engine, lease=lease)
+        return Tenure(facts=assignment.facts, engine=engine, scratch=scratch, lease=lease)
 
     def _take_over(self, tenure: Tenure) -> Steps[None]:
         commands = yield from take_over(self, tenure)
         self.world.audit.running(tenure.facts, tenure.engine.epoch)
+        self._audit_restored(tenure)
         self.world.note(self.process.name, lambda: f"{tenure.facts} runs with epoch {tenure.engine.epoch}")
-        self._carry_out(tenure, commands)
+        self.carry_out(tenure, commands)
 
     def _share(self, partitions: int) -> Bounds:
-        events = max(1, self.world.setup.max_held_events // partitions)
-        return Bounds(events=events, bytes=100 * events + 50, distance=self.world.setup.max_distance)
+        setup = self.world.setup
+        events = max(1, setup.max_held_events // partitions)
+        return Bounds(
+            events=events,
+            bytes=300 * events + 150,
+            distance=setup.max_distance,
+            turns=setup.turns,
+            scratch=max(1, setup.max_scratch // partitions),
+        )
 
     def _share_bounds(self) -> None:
         for tenure in self.tenures.values():
@@ -118,23 +173,34 @@ class Member:
 
     # Running.
 
-    def _carry_out(self, tenure: Tenure, commands: Iterable[Command]) -> None:
+    def carry_out(self, tenure: Tenure, commands: Iterable[Command]) -> None:
+        """Do what an engine asks for."""
         for command in commands:
             match command:
                 case Start(waiting=waiting):
+                    tenure.turn_begins(waiting)
                     self.slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
-                case WriteOutcome(ended=ended):
-                    self.write_outcome(tenure, ended)
+                case WritePark(offset=offset):
+                    tenure.park_begins(offset)
+                    self.writes.write(tenure, command)
+                case WriteOutcome() | WriteSettle() | WriteDead():
+                    self.writes.write(tenure, command)
                 case Pause():
-                    self.world.seen("paused at the bounds")
+                    self._note_pause(tenure)
                     self.subscription.pause(tenure.facts)
                 case Read():
+                    tenure.facts.full = 0
                     self.subscription.resume(tenure.facts)
                 case _:
                     raise TypeError(f"{command} belongs to a takeover")
 
     def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
         if not tenure.engine.may_start:
+            return False
+        if superseded := tenure.engine.superseded(waiting, self.now):
+            tenure.turning.discard(waiting.offset)
+            self._audit_superseded(tenure, waiting, superseded)
+            self.carry_out(tenure, superseded)
             return False
         call = self.process.spawn(handle(self, tenure, waiting, slot))
         tenure.calls[waiting.offset] = call
@@ -144,34 +210,9 @@ class Member:
 
     def call_ended(self, tenure: Tenure, waiting: Waiting, ending: Ending) -> None:
         """Tell the engine how a call ended."""
-        self._carry_out(tenure, tenure.engine.call_ended(waiting, ending))
-
-    def write_outcome(self, tenure: Tenure, ended: Ended) -> None:
-        """Write how an event ended."""
-        written = self.producer.write(tenure.facts, ended)
-        tenure.writes[ended.offset] = written
-        written.then(partial(self.outcome_written, tenure, ended))
-
-    def outcome_written(self, tenure: Tenure, ended: Ended, position: int | None) -> None:
-        """Settle the event, or write its outcome again."""
-        tenure.writes.pop(ended.offset, None)
-        if position is None:
-            self.not_written(tenure, ended)
-            return
-        tenure.facts.open.discard(ended.offset)
-        tenure.facts.may_be_followed.add(ended.offset)
-        self._carry_out(tenure, tenure.engine.outcome_written(ended.offset, position))
-
-    def not_written(self, tenure: Tenure, ended: Ended) -> None:
-        """Write an outcome again that Kafka did not take."""
-        if self.tenures.get(tenure.partition) is tenure:
-            task = self.process.spawn(self._write_later(tenure, ended))
-            tenure.rewrites[ended.offset] = task
-            task.finished.then(partial(_forget, tenure.rewrites, ended.offset))
-
-    def _write_later(self, tenure: Tenure, ended: Ended) -> Steps[None]:
-        yield _WRITE_AGAIN_SECONDS
-        self.write_outcome(tenure, ended)
+        if not tenure.over:
+            tenure.turning.discard(waiting.offset)
+            self.carry_out(tenure, tenure.engine.call_ended(waiting, ending))
 
     # Stopping.
 
@@ -185,18 +226,46 @@ class Member:
         self.world.over(member=self.process.name)
         self.process.kill()
 
-    def _note_batch(self, tenure: Tenure, records: Sequence[Waiting | Skipped], commands: Sequence[Command]) -> None:
+    # What the audit and the trace are told.
+
+    def _audit_held(self, tenure: Tenure, records: Sequence[Waiting | Unreadable]) -> None:
+        engine = tenure.engine
+        handling = self.world.handling[tenure.partition]
+        handling.held(tenure.facts, engine.bounds, engine.held, tenure.parking)
+        if tenure.scratch.size >= engine.bounds.scratch and records[-1].offset > tenure.facts.parked_up_to:
+            handling.scratch(tenure.facts, len(records))
+
+    def _audit_restored(self, tenure: Tenure) -> None:
+        def note_at(offset: int) -> Park | None:
+            event = tenure.scratch.event(offset)
+            return None if event is None else event.note
+
+        self.world.audit.restored(tenure.facts, note_at, tenure.scratch.count, tenure.engine.parked)
+
+    def _audit_superseded(self, tenure: Tenure, head: Waiting, commands: Sequence[Command]) -> None:
+        journal = self.world.audit.journals[tenure.partition]
+        for command in commands:
+            if isinstance(command, WriteOutcome):
+                record = journal.source[command.ended.offset]
+                covered = head if head.offset == record.offset else record
+                if isinstance(covered, Waiting):
+                    self.world.handling[tenure.partition].superseded(tenure.facts, covered)
+
+    def _note_pause(self, tenure: Tenure) -> None:
+        self.world.seen("paused at the bounds")
+        if tenure.scratch.size >= tenure.engine.bounds.scratch:
+            self.world.seen("scratch full")
+
+    def _note_batch(self, tenure: Tenure, records: Sequence[Waiting | Unreadable], commands: Sequence[Command]) -> None:
         known = self.world.audit.journals[tenure.partition].known
         for record in records:
-            if isinstance(record, Skipped):
-                self.world.seen("garbage skipped")
-            elif record.offset in known and known[record.offset][0] < (tenure.facts.mark or 0):
+            if record.offset in known and known[record.offset][0] < (tenure.facts.mark or 0):
                 self.world.seen("event skipped that ended before")
         self.world.note(
             self.process.name,
             lambda: (
                 f"{tenure.facts} reads {[record.offset for record in records]}, then {_names(commands)}; "
-                f"holds {tenure.engine.held}"
+                f"holds {tenure.engine.held}, parked {tenure.engine.parked}"
             ),
         )
 
@@ -210,5 +279,14 @@ def _forget(tasks: dict[int, Task[None]], offset: int, _: object) -> None:
 
 
 def _names(commands: Iterable[Command]) -> str:
-    texts = (f"start {c.waiting.offset}" if isinstance(c, Start) else type(c).__name__.lower() for c in commands)
-    return ", ".join(texts) or "nothing"
+    return ", ".join(_name(command) for command in commands) or "nothing"
+
+
+def _name(command: Command) -> str:
+    match command:
+        case Start(waiting=waiting):
+            return f"start {waiting.offset}"
+        case WritePark(offset=offset):
+            return f"park {offset}"
+        case _:
+            return type(command).__name__.lower()

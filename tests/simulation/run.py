@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from sqlite3 import Error as SqliteError
 
-from tests.simulation.audit import Violation
+from schemas.errors import FuseSyncError
 from tests.simulation.chaos import Chaos
+from tests.simulation.facts import Violation
 from tests.simulation.setup import draw_setup
 from tests.simulation.world import World
 
@@ -42,7 +44,10 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Report:
         _run(world)
     except Violation as violation:
         failure = Failure(seed=seed, check=violation.check, text=str(violation))
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (
+        *(ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError),
+        *(FuseSyncError, SqliteError),
+    ) as error:
         if trace is not None:
             raise
         failure = Failure(seed=seed, check="engine fails", text=repr(error))
@@ -53,5 +58,5 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Report:
 
 def _run(world: World) -> None:
     chaos = Chaos(world)
-    world.scheduler.run(world.setup.chaos + _QUIET_SECONDS, lambda: chaos.over and world.done())
+    world.scheduler.run(world.setup.chaos + _QUIET_SECONDS, lambda: chaos.over and world.done)
     world.check_end()

@@ -18,19 +18,29 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._heap: list[tuple[float, int, Act]] = []
+        self._heap: list[tuple[float, int, Process | None, Act]] = []
         self._sequence = 0
 
     def later(self, seconds: float, act: Act) -> None:
         """Do `act` after so many seconds."""
+        self.at(self.now + seconds, act)
+
+    def at(self, time: float, act: Act, process: "Process | None" = None) -> None:
+        """Do `act` at this time, within a process if one is given.
+
+        What has to stay in order needs an exact time: adding a difference to another one would round.
+        """
         self._sequence += 1
-        heapq.heappush(self._heap, (self.now + seconds, self._sequence, act))
+        heapq.heappush(self._heap, (time, self._sequence, process, act))
 
     def run(self, until: float, done: Callable[[], bool]) -> bool:
         """Go on until `done`, which is True then, or until this time."""
         while self._heap and self._heap[0][0] <= until:
-            self.now, _, act = heapq.heappop(self._heap)
-            act()
+            self.now, _, process, act = heapq.heappop(self._heap)
+            if process is None:
+                act()
+            elif process.alive:
+                process.do(act)
             if done():
                 return True
         return done()
@@ -76,7 +86,11 @@ class Process:
 
     def later(self, seconds: float, act: Act) -> None:
         """Do `act` within this process after so many seconds, or once it is awake."""
-        self.scheduler.later(seconds, partial(self._do, act))
+        self.scheduler.at(self.scheduler.now + seconds, act, self)
+
+    def at(self, time: float, act: Act) -> None:
+        """Do `act` within this process at this time, or once it is awake."""
+        self.scheduler.at(time, act, self)
 
     def spawn(self, steps: "Steps[T]") -> "Task[T]":
         """Run a generator within this process; its first step comes later, at the same time."""
@@ -98,9 +112,8 @@ class Process:
         self.alive = False
         self._deferred.clear()
 
-    def _do(self, act: Act) -> None:
-        if not self.alive:
-            return
+    def do(self, act: Act) -> None:
+        """Do `act` now, or once it is awake."""
         if self.frozen:
             self._deferred.append(act)
         else:

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.audit import Facts
 from tests.simulation.coordinator import Assigned, Beat
+from tests.simulation.facts import Facts
 from tests.simulation.scheduler import Act, Future, Steps
-from tests.simulation.world import Commit
+from tests.simulation.world import BATCHES_AHEAD, Commit
 
 if TYPE_CHECKING:
     from tests.simulation.member import Member
 
-BATCHES_AHEAD = 2
 _BEATS_PER_SESSION = 5
 _JOIN_AGAIN_SECONDS = 0.5
 
@@ -101,7 +100,7 @@ class Subscription:
         """Run something in the event loop: in order, and now and then late because the loop is busy."""
         delay = self._world.rng.uniform(0.5, 2.0) if self._world.network.chance(0.02) else 0.0
         self._told_until = max(self._told_until, self._world.now + delay)
-        self._process.later(self._told_until - self._world.now, act)
+        self._process.at(self._told_until, act)
 
     def _own_consumer(self) -> Steps[None]:
         while not self._stopping:

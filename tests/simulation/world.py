@@ -4,27 +4,36 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from consumer.retry import Backoff
-from tests.simulation.audit import Audit, Facts
+from consumer.engine.committed import Committed
+from tests.simulation.audit import Audit
 from tests.simulation.coordinator import Coordinator
+from tests.simulation.facts import Facts
+from tests.simulation.handling import Handling
 from tests.simulation.network import Network
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.setup import Setup
 
+BATCHES_AHEAD = 2
+"""So many batches of records may be on their way from the subscription to the member."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """A commit of one partition, and of which tenure it is."""
+    """A commit of one partition, of which tenure it is, and what it says."""
 
     tenure: Facts
     offset: int
     metadata: str
-    claims_epoch: int = 0
+    committed: Committed
+    claims: bool = False
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class World:
-    """All that members share. `trace` takes a line for each thing that happens; None to go faster."""
+    """All that members share. `trace` takes a line for each thing that happens; None to go faster.
+
+    `done` says whether there was nothing left to do at the latest commit.
+    """
 
     setup: Setup
     rng: Random
@@ -35,11 +44,16 @@ class World:
     group: Coordinator = field(init=False)
     wakers: list[Callable[[], None]] = field(default_factory=list)
     tenures: list[Facts] = field(default_factory=list)
-    backoff: Backoff = field(default_factory=lambda: Backoff(initial=0.2, most=3.0))
+    done: bool = False
+    handling: list[Handling] = field(init=False)
 
     def __post_init__(self) -> None:
         self.network = Network(rng=self.rng)
         self.audit = Audit(self.setup.partitions)
+        on_the_way = self.setup.batch * (BATCHES_AHEAD + 1)
+        self.handling = [
+            Handling(journal, self.audit.seen, on_the_way, self.setup.turns) for journal in self.audit.journals
+        ]
         self.group = Coordinator(
             scheduler=self.scheduler,
             rng=self.rng,
@@ -74,22 +88,29 @@ class World:
         verb = "takes" if taken else "REFUSES"
         self.note("kafka", lambda: f"{verb} {_text(commits)} from {process.name} as {sender}")
         if not taken:
-            self.seen("claim refused" if commits[0].claims_epoch else "commit refused")
+            self.seen("claim refused" if commits[0].claims else "commit refused")
             return False
         if not process.alive:
             self.seen("commit of a dead member is taken")
         for commit in commits:
             self._taken(commit)
+        self.done = self._all_done()
         return True
 
     def _taken(self, commit: Commit) -> None:
         number = commit.tenure.partition
-        if commit.claims_epoch:
-            self.audit.claim_landed(commit.tenure, commit.claims_epoch, self.now)
+        if commit.claims:
+            self.audit.claim_landed(commit.tenure, commit.committed.epoch, self.now)
         self.audit.commit_landed(commit.tenure, commit.offset, commit.metadata)
         if commit.offset < self.group.committed.get(number, (0, ""))[0]:
             self.seen("older commit lands after a newer one")
         self.group.committed[number] = (commit.offset, commit.metadata)
+
+    def trim(self, process: Process, partition: int, below: int) -> bool:
+        """Let a deletion in the parked log land."""
+        self.note("kafka", lambda: f"deletes parked[{partition}] below {below} for {process.name}")
+        self.audit.deletion_landed(partition, below)
+        return True
 
     def _evicted(self, membership: str) -> None:
         self.note("kafka", lambda: f"evicts {membership}")
@@ -100,10 +121,10 @@ class World:
         for waker in self.wakers:
             waker()
 
-    def done(self) -> bool:
-        """Say whether every partition is committed to its end, with nothing missing."""
+    def _all_done(self) -> bool:
+        """Say whether every partition is committed to its end, with nothing missing and nothing parked."""
         return all(
-            self.group.committed.get(number, (0, ""))[0] == len(journal.source)
+            self.group.committed.get(number, (0, ""))[0] == len(journal.source) and journal.quiet
             for number, journal in enumerate(self.audit.journals)
         )
 
@@ -115,6 +136,6 @@ class World:
 
 def _text(commits: list[Commit]) -> str:
     return ", ".join(
-        f"{'claim ' if commit.claims_epoch else ''}p{commit.tenure.partition}={commit.offset} {commit.metadata}"
+        f"{'claim ' if commit.claims else ''}p{commit.tenure.partition}={commit.offset} {commit.metadata}"
         for commit in commits
     )

@@ -1,54 +1,77 @@
 """Lanes against a naive model: a list of everything that waits."""
 
+from collections import Counter
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consumer.engine.lanes import Lanes, Waiting
-from tests.consumer.fakes import event
+from tests.consumer.engine.given import waiting
 
 NAMES = (b"acme/one", b"acme/two", b"blue/one")
 
 
 class LanesMachine(RuleBasedStateMachine):
-    """Add and advance in any order."""
+    """Add, advance and take out in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lanes = Lanes()
         self.waiting: list[Waiting] = []
-        self.heads: dict[bytes, Waiting] = {}
         self.offset = 0
 
-    @rule(lane=st.sampled_from(NAMES), size=st.integers(0, 1000))
-    def add(self, lane: bytes, size: int) -> None:
-        """Add an event: it may start exactly if its lane is empty."""
-        self.offset += 1
-        waiting = Waiting(offset=self.offset, lane=lane, size=size, event=event(self.offset))
-        may_start = lane not in self.heads
-        if may_start:
-            self.heads[lane] = waiting
-        self.waiting.append(waiting)
-        assert self.lanes.add(waiting) is may_start
+    def of(self, lane: bytes) -> list[Waiting]:
+        """List what waits in a lane, the head first."""
+        return [each for each in self.waiting if each.lane == lane]
 
-    @precondition(lambda self: self.heads)
+    @rule(lane=st.sampled_from(NAMES), size=st.integers(0, 1000), body=st.sampled_from((b"1", b"2")))
+    def add(self, lane: bytes, size: int, body: bytes) -> None:
+        """Append an event: it is told how many wait behind the head, and is the head itself if none."""
+        self.offset += 1
+        added = waiting(self.offset, lane, size=size, body=body)
+        assert self.lanes.add(added) == len(self.of(lane))
+        self.waiting.append(added)
+
+    @precondition(lambda self: self.waiting)
     @rule(data=st.data())
     def advance(self, data: st.DataObject) -> None:
-        """Finish a lane's head: the lane's next event may start, in the order in which they came."""
-        lane = data.draw(st.sampled_from(sorted(self.heads)))
-        self.waiting.remove(self.heads.pop(lane))
-        following = next((waiting for waiting in self.waiting if waiting.lane == lane), None)
-        assert self.lanes.advance(lane) is following
-        if following is not None:
-            self.heads[lane] = following
+        """Drop a lane's first events: the next one is given, in the order in which they came."""
+        lane = data.draw(st.sampled_from(sorted({each.lane for each in self.waiting})))
+        here = self.of(lane)
+        heads = data.draw(st.integers(1, len(here)))
+        for each in here[:heads]:
+            self.waiting.remove(each)
+        assert self.lanes.advance(lane, heads) is next(iter(here[heads:]), None)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def take_behind(self, data: st.DataObject) -> None:
+        """Take out all but a lane's head, in order."""
+        lane = data.draw(st.sampled_from(sorted({each.lane for each in self.waiting})))
+        behind = self.of(lane)[1:]
+        assert self.lanes.take_behind(lane) == behind
+        self.waiting = [each for each in self.waiting if each not in behind]
+
+    @invariant()
+    def knows_what_is_covered(self) -> None:
+        """Check that exactly the first events are given of which each has an equal one behind it."""
+        for lane in {each.lane for each in self.waiting}:
+            bodies = [each.event.body for each in self.of(lane)]
+            covered = 0
+            while bodies[covered] in bodies[covered + 1 :]:
+                covered += 1
+            assert self.lanes.covered(lane) == self.of(lane)[:covered]
 
     @invariant()
     def counts_what_it_holds(self) -> None:
-        """Check what the bounds of memory rest on, and that an empty lane leaves nothing behind."""
+        """Check what the bounds of memory and a tenant's share rest on; an empty lane leaves nothing behind."""
         assert self.lanes.events == len(self.waiting)
-        assert self.lanes.bytes == sum(waiting.size for waiting in self.waiting)
-        assert self.lanes._lanes.keys() == self.heads.keys()  # noqa: SLF001 - nothing public says it
+        assert self.lanes.bytes == sum(each.size for each in self.waiting)
+        assert {lane for lane in NAMES if lane in self.lanes} == {each.lane for each in self.waiting}
+        held = Counter(each.event.tenant for each in self.waiting)
+        assert [self.lanes.held_by(tenant) for tenant in ("acme", "blue")] == [held["acme"], held["blue"]]
 
 
 TestLanes = LanesMachine.TestCase
-TestLanes.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestLanes.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

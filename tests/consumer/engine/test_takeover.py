@@ -1,144 +1,187 @@
-"""Takeover, step by step: claim, mark, read back."""
+"""Takeover, step by step: claim, mark, read back the parked log, then the outcomes."""
 
-from consumer.engine.commands import Claim, Command, Mark, ReadBack, Survey
+import pytest
+
+from consumer.engine.commands import Claim, Command, Log, Mark, ReadBack
 from consumer.engine.committed import Committed, read_committed
-from consumer.engine.takeover import HistoryEntry, Takeover
-from schemas.outcome import Ended, OutcomeKind, Taken
+from consumer.engine.parking import ParkedEntry
+from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
+from consumer.scratch import Scratch
+from schemas.outcome import Ended, Taken
+from schemas.parked import write_note
+from tests.consumer.engine.given import ended, entry, park
 
 ME = "me"
+COMMITTED = Committed(frontier=10, epoch=4, outcomes_from=100, parked_from=200, parked_epoch=3)
+UNKNOWN = Committed(frontier=0, epoch=0)
+MARKS = Marks(outcomes=130, parked=230)
 
 
-def ended(offset: int, identity: str = "") -> Ended:
-    """Give the outcome of the event at an offset."""
-    return Ended(
-        offset=offset,
-        id=identity or f"event-{offset}",
-        outcome=OutcomeKind.APPLIED,
-        attempts=1,
-        received=1,
-        ended=2,
-        epoch=1,
-        member="another",
-    )
+def outcome(position: int, record: Ended | Taken) -> OutcomeEntry:
+    """Place a record in the outcomes log."""
+    return OutcomeEntry(position=position, record=record)
 
 
-def entry(position: int, record: Ended | Taken) -> HistoryEntry:
-    """Place a record."""
-    return HistoryEntry(position=position, record=record)
+def mark(position: int, epoch: int, member: str = "another") -> ParkedEntry:
+    """Place a mark in the parked log."""
+    note = Taken(epoch=epoch, member=member)
+    return ParkedEntry(position=position, note=note, record=write_note(note))
 
 
-def rival(epoch: int) -> Taken:
-    """Give another member's mark."""
-    return Taken(epoch=epoch, member="another")
-
-
-def claim_of(command: Command) -> Committed:
+def claim_of(command: Command | None) -> Committed:
     """Read a claim as the next owner would."""
     assert isinstance(command, Claim)
     return read_committed(command.offset, command.metadata)
 
 
-def begun(frontier: int = 10, epoch: int = 4, outcomes_from: int | None = 100) -> Takeover:
-    """Begin to take over from what is committed."""
-    return Takeover(Committed(frontier=frontier, epoch=epoch, outcomes_from=outcomes_from), ME)
-
-
-def marked(takeover: Takeover, position: int) -> Command:
-    """Claim, and mark at a position."""
-    takeover.begin()
+def begun(committed: Committed = COMMITTED) -> tuple[Takeover, Scratch]:
+    """Begin to take over from what is committed, up to the marks."""
+    view = Scratch()
+    takeover = Takeover(committed, ME, view)
+    takeover.claim()
     takeover.claimed()
-    return takeover.marked(position)
+    return takeover, view
 
 
 def test_it_claims_what_is_committed_with_the_next_epoch() -> None:
-    """Frontier and read-back position stay: the claim only puts owners in a row."""
-    assert claim_of(begun().begin()) == Committed(frontier=10, epoch=5, outcomes_from=100)
+    """Frontier and read-back positions stay: the claim only puts owners in a row."""
+    assert claim_of(Takeover(COMMITTED, ME, Scratch()).claim()) == Committed(
+        frontier=10, epoch=5, outcomes_from=100, parked_from=200, parked_epoch=3
+    )
 
 
 def test_the_claim_comes_before_the_mark() -> None:
     """So that whoever marks later has claimed later."""
-    takeover = begun()
-    takeover.begin()
+    takeover = Takeover(COMMITTED, ME, Scratch())
+    takeover.claim()
     assert takeover.claimed() == Mark(taken=Taken(epoch=5, member=ME))
 
 
-def test_it_reads_back_from_the_committed_position_to_its_own_mark() -> None:
-    """Not to an end of the log that others move."""
-    assert marked(begun(), 130) == ReadBack(start=100, until=130)
+def test_it_reads_both_logs_back_from_the_committed_positions_to_its_own_marks() -> None:
+    """Not to an end of a log that others move."""
+    takeover, _ = begun()
+    assert takeover.marked(MARKS) == ReadBack(log=Log.PARKED, start=200, until=230)
+    takeover.parked_read([mark(230, 5, ME)])
+    assert takeover.read_back() == ReadBack(log=Log.OUTCOMES, start=100, until=130)
+    takeover.outcomes_read([outcome(130, Taken(epoch=5, member=ME))])
+    assert takeover.read_back() is None
+    assert (takeover.epoch, takeover.marks, takeover.outcomes_from) == (5, MARKS, 100)
 
 
 def test_what_ended_at_or_above_the_frontier_is_known_afterwards() -> None:
     """With whose outcome it is; what lies below the frontier is over."""
-    takeover = begun()
-    marked(takeover, 130)
-    takeover.history_read([entry(100, ended(9)), entry(101, ended(10))])
-    takeover.history_read([entry(110, ended(15)), entry(130, Taken(epoch=5, member=ME))])
+    takeover, view = begun()
+    takeover.marked(MARKS)
+    takeover.read_back()
+    for _ in range(2):  # a reading that breaks off is begun anew
+        takeover.outcomes_read([outcome(100, ended(9)), outcome(101, ended(10))])
+        takeover.outcomes_read([outcome(110, ended(15)), outcome(130, Taken(epoch=5, member=ME))])
     assert takeover.read_back() is None
-    assert takeover.ended == {10: "event-10", 15: "event-15"}
-    assert (takeover.epoch, takeover.mark, takeover.outcomes_from) == (5, 130, 100)
+    assert [view.ended_id(offset) for offset in (9, 10, 14, 15)] == [None, "event-10", None, "event-15"]
+    assert view.highest_known() == (15, -1)
+
+
+def test_what_is_parked_and_ended_is_known_whatever_its_offset() -> None:
+    """Its outcome was written and nobody came to settle it: it must not be called again."""
+    takeover, view = begun()
+    takeover.marked(MARKS)
+    takeover.parked_read([entry(210, park(3, epoch=4)), entry(211, park(5, epoch=4)), mark(230, 5, ME)])
+    takeover.read_back()
+    takeover.outcomes_read([outcome(120, ended(5))])
+    assert takeover.read_back() is None
+    assert view.ended_and_parked() == [(5, 120)]
+
+
+def test_the_outcome_of_another_event_at_the_same_offset_settles_nothing() -> None:
+    """The source topic was deleted and made anew; its outcomes were not."""
+    takeover, view = begun()
+    takeover.marked(MARKS)
+    takeover.parked_read([entry(210, park(5, epoch=4))])
+    takeover.read_back()
+    takeover.outcomes_read([outcome(120, ended(5, "of the old topic"))])
+    assert view.ended_and_parked() == []
+
+
+def test_what_is_void_at_the_committed_position_is_void_though_its_mark_lies_before_it() -> None:
+    """Nothing was parked, so the log is read from where it ended; a member that had been replaced wrote there."""
+    takeover, view = begun()
+    takeover.marked(MARKS)
+    takeover.parked_read([entry(200, park(3, epoch=2)), entry(201, park(4, epoch=3))])
+    assert [view.id_at(3), view.id_at(4)] == [None, "event-4"]
 
 
 def test_marks_of_earlier_owners_are_no_rivals() -> None:
     """A lower epoch than ours has been replaced."""
-    takeover = begun()
-    marked(takeover, 130)
-    takeover.history_read([entry(100, rival(3)), entry(105, rival(4))])
+    takeover, _ = begun()
+    takeover.marked(MARKS)
+    takeover.parked_read([mark(201, 3), mark(205, 4), mark(230, 5, ME)])
+    assert isinstance(takeover.read_back(), ReadBack)
+    takeover.outcomes_read([outcome(100, Taken(epoch=3, member="another")), outcome(105, Taken(epoch=4, member=ME))])
     assert takeover.read_back() is None
 
 
-def test_a_rivals_mark_makes_it_claim_again_above_and_read_on_from_its_first_mark() -> None:
-    """Even one of our own epoch: both of us believed to be next."""
-    for epoch in (5, 9):
-        takeover = begun()
-        marked(takeover, 130)
-        takeover.history_read([entry(110, ended(12)), entry(120, rival(epoch)), entry(130, rival(5))])
-        again = takeover.read_back()
-        assert again is not None
-        assert claim_of(again) == Committed(frontier=10, epoch=epoch + 1, outcomes_from=100)
-        assert takeover.claimed() == Mark(taken=Taken(epoch=epoch + 1, member=ME))
-        assert takeover.marked(140) == ReadBack(start=131, until=140)
-        takeover.history_read([entry(135, ended(14)), entry(140, Taken(epoch=epoch + 1, member=ME))])
-        assert takeover.read_back() is None
-        assert takeover.ended == {12: "event-12", 14: "event-14"}
+@pytest.mark.parametrize("epoch", [5, 9])
+def test_a_rivals_mark_in_the_parked_log_makes_it_claim_again_above(epoch: int) -> None:
+    """Even one of our own epoch: both of us believed to be next. The parked log is read on, the outcomes from X."""
+    takeover, view = begun()
+    takeover.marked(MARKS)
+    takeover.parked_read([entry(210, park(3, epoch=4)), mark(220, epoch), mark(230, 5, ME)])
+    assert claim_of(takeover.read_back()).epoch == epoch + 1
+    assert takeover.claimed() == Mark(taken=Taken(epoch=epoch + 1, member=ME))
+    again = Marks(outcomes=140, parked=240)
+    assert takeover.marked(again) == ReadBack(log=Log.PARKED, start=231, until=240)
+    takeover.parked_read([entry(235, park(4, epoch=epoch)), mark(240, epoch + 1, ME)])
+    assert takeover.read_back() == ReadBack(log=Log.OUTCOMES, start=100, until=140)
+    assert takeover.read_back() is None
+    assert view.count == 2
+
+
+def test_a_rivals_mark_in_the_outcomes_alone_makes_it_read_both_logs_again() -> None:
+    """An event that the rival parked behind our mark may have its outcome before it, or after."""
+    takeover, view = begun()
+    takeover.marked(MARKS)
+    takeover.parked_read([mark(230, 5, ME)])
+    takeover.read_back()
+    takeover.outcomes_read([outcome(125, Taken(epoch=5, member="another")), outcome(126, ended(3))])
+    assert claim_of(takeover.read_back()).epoch == 6
+    takeover.claimed()
+    assert takeover.marked(Marks(outcomes=140, parked=240)) == ReadBack(log=Log.PARKED, start=231, until=240)
+    takeover.parked_read([mark(231, 5), entry(235, park(3, epoch=5)), mark(240, 6, ME)])
+    assert takeover.read_back() == ReadBack(log=Log.OUTCOMES, start=100, until=140)
+    takeover.outcomes_read([outcome(126, ended(3)), outcome(140, Taken(epoch=6, member=ME))])
+    assert takeover.read_back() is None
+    assert view.ended_and_parked() == [(3, 126)]
 
 
 def test_a_mark_that_landed_although_its_write_was_repeated_is_a_rivals() -> None:
     """Whose it is cannot be told from the epoch alone, and claiming once more costs little."""
-    takeover = begun()
-    takeover.begin()
+    takeover, _ = begun()
+    takeover.marked(Marks(outcomes=130, parked=231))
+    takeover.parked_read([mark(230, 5, ME), mark(231, 5, ME)])
+    assert claim_of(takeover.read_back()).epoch == 6
+
+
+def test_when_nothing_is_known_the_parked_log_says_what_to_claim() -> None:
+    """The claim says that nothing is known yet, so that the next owner reads everything too if this one dies."""
+    takeover, _ = begun(UNKNOWN)
+    assert takeover.epoch == 1
+    assert takeover.marked(Marks(outcomes=60, parked=70)) == ReadBack(log=Log.PARKED, start=0, until=70)
+    takeover.parked_read([mark(50, 7), mark(70, 1, ME)])
+    assert claim_of(takeover.read_back()) == Committed(frontier=0, epoch=8)
     takeover.claimed()
-    takeover.marked(131)
-    takeover.history_read([entry(130, Taken(epoch=5, member=ME)), entry(131, Taken(epoch=5, member=ME))])
-    again = takeover.read_back()
-    assert again is not None
-    assert claim_of(again).epoch == 6
-
-
-def test_when_nothing_is_known_it_surveys_first_and_claims_above_every_mark() -> None:
-    """The claim says that nothing is known yet, so that the next owner surveys too if this one dies."""
-    takeover = begun(frontier=0, epoch=0, outcomes_from=None)
-    assert takeover.begin() == Survey()
-    takeover.history_read([entry(50, ended(3)), entry(51, rival(7)), entry(52, ended(4))])
-    assert claim_of(takeover.surveyed(53)) == Committed(frontier=0, epoch=8, outcomes_from=None)
-    assert takeover.claimed() == Mark(taken=Taken(epoch=8, member=ME))
-    assert takeover.marked(60) == ReadBack(start=53, until=60)
-    takeover.history_read([entry(53, ended(5)), entry(60, Taken(epoch=8, member=ME))])
+    assert takeover.marked(Marks(outcomes=61, parked=71)) == ReadBack(log=Log.PARKED, start=71, until=71)
+    takeover.parked_read([mark(71, 8, ME)])
+    assert takeover.read_back() == ReadBack(log=Log.OUTCOMES, start=0, until=61)
     assert takeover.read_back() is None
-    assert takeover.ended == {3: "event-3", 4: "event-4", 5: "event-5"}
 
 
-def test_a_claim_that_nobody_followed_up_is_surveyed_again() -> None:
-    """Its epoch counts all the same."""
-    takeover = begun(frontier=0, epoch=8, outcomes_from=None)
-    assert takeover.begin() == Survey()
-    assert claim_of(takeover.surveyed(0)).epoch == 9
-
-
-def test_reading_the_same_twice_changes_nothing() -> None:
-    """A reading that breaks off is begun anew."""
-    takeover = begun()
-    marked(takeover, 130)
-    for _ in range(2):
-        takeover.history_read([entry(101, ended(10)), entry(130, Taken(epoch=5, member=ME))])
-    assert takeover.read_back() is None
-    assert takeover.ended == {10: "event-10"}
+def test_what_was_parked_before_the_metadata_was_lost_still_counts() -> None:
+    """An offset reset forgets nothing: the epoch that is claimed first is too low, and voids nothing."""
+    takeover, view = begun(UNKNOWN)
+    takeover.marked(Marks(outcomes=60, parked=70))
+    takeover.parked_read([mark(50, 7), entry(51, park(3, epoch=7)), mark(70, 1, ME)])
+    takeover.read_back()
+    takeover.claimed()
+    takeover.marked(Marks(outcomes=61, parked=71))
+    takeover.parked_read([mark(71, 8, ME)])
+    assert view.count == 1

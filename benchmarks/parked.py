@@ -1,0 +1,199 @@
+"""What parked events cost a member: `python -m benchmarks.parked`.
+
+Lets events of connections that always fail wait on a real Kafka, and a member park them: how fast, and with how much
+memory. Then it is killed, and the next one takes over: how long that takes, with and without what is parked. Last, how
+long healthy events wait from being sent until they are called, with and without one connection in ten failing; the
+runs with and without alternate.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.member import PATIENCE_SECONDS, Member, ask, event, lean_fuse, publish, running, settings_for
+from benchmarks.ports import cores
+from broker.embedded import EmbeddedKafka
+from broker.publisher import Bounds, Publisher
+from broker.topics import ensure_topics
+from schemas.event import Event
+from schemas.record import to_record
+from schemas.settings import ConsumerSettings
+from schemas.topics import consumer_group_id
+
+_PADDING = "x" * 900
+_PARTITIONS = 12
+_IMPATIENT = {"retry_attempts": 1, "parked_initial_seconds": 3600.0, "parked_max_seconds": 7200.0}
+
+
+def main() -> None:
+    """Measure; print JSON for machines to standard output, and what goes on to standard error."""
+    options = _parser().parse_args()
+    other_cores, member_cores = cores()
+    with EmbeddedKafka() as kafka, lean_fuse(0.05, other_cores) as port, tempfile.TemporaryDirectory() as directory:
+        site = (kafka.bootstrap_servers, port, Path(directory))
+        report = {
+            "parked": _parked(site, options, member_cores),
+            "latency": _latencies(site, options, member_cores),
+        }
+    print(json.dumps(report, indent=2))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parked", description=__doc__)
+    parser.add_argument("--events", type=int, default=200_000, help="events to park (default: 200,000)")
+    parser.add_argument("--connections", type=int, default=20_000, help="of as many connections (default: 20,000)")
+    parser.add_argument("--rate", type=float, default=500.0, help="events per second in the second part (default: 500)")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each run of the second part (default: 12)")
+    parser.add_argument("--rounds", type=int, default=3, help="of the second part, one run of each kind (default: 3)")
+    return parser
+
+
+Site = tuple[str, int, Path]
+
+
+def _parked(site: Site, options: argparse.Namespace, on: set[int]) -> dict[str, float]:
+    servers, port, folder = site
+    settings = settings_for(servers, port, folder, topic_partitions=_PARTITIONS, max_in_flight=2_000, **_IMPATIENT)
+    asyncio.run(ensure_topics(settings))
+    with running(settings, on, folder) as member:
+        empty = _takeover_seconds(member)
+    _say(f"takeover with nothing parked: {empty:.2f} s")
+    asyncio.run(publish(settings, _failing(options)))
+    with running(settings, on, folder) as member:
+        began = time.monotonic()
+        _wait_until_settled(settings, options.events)
+        seconds, mib = time.monotonic() - began, member.peak_mib()
+        _say(f"{options.events} parked within {seconds:.1f} s, {mib:.0f} MiB")
+        member.kill()
+    with running(settings, on, folder) as member:
+        full = _takeover_seconds(member)
+        after = member.peak_mib()
+    _say(f"takeover with them parked: {full:.2f} s, {after:.0f} MiB")
+    return {
+        "takeover_seconds_empty": empty,
+        "seconds_until_parked": seconds,
+        "peak_mib_parking": mib,
+        "takeover_seconds_parked": full,
+        "peak_mib_takeover": after,
+    }
+
+
+def _failing(options: argparse.Namespace) -> Iterator[Event]:
+    for number in range(options.events):
+        body = f'{{"fails":{number},"padding":"{_PADDING}"}}'.encode()
+        yield event(f"failing-{number % options.connections}", body)
+
+
+def _takeover_seconds(member: Member) -> float:
+    """Measure from the first assignment to the start of the last partition, as the member logs it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(started := member.lines("partition.started")) < _PARTITIONS:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the member does not take over")
+        time.sleep(0.1)
+    assigned = min(_time(line) for line in member.lines("partition.assigned"))
+    return max(_time(line) for line in started) - assigned
+
+
+def _time(line: dict[str, object]) -> float:
+    return datetime.fromisoformat(str(line["timestamp"])).timestamp()
+
+
+def _wait_until_settled(settings: ConsumerSettings, events: int) -> None:
+    reader = Consumer(
+        {
+            "bootstrap.servers": settings.kafka_bootstrap_servers,
+            "group.id": consumer_group_id(settings.topic, settings.group),
+        }
+    )
+    places = [TopicPartition(settings.topic, number) for number in range(_PARTITIONS)]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sum(max(0, place.offset) for place in reader.committed(places, 10)) < events:
+        if time.monotonic() > deadline:
+            raise TimeoutError("not everything is settled")
+        time.sleep(0.2)
+    reader.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What healthy events share a member with: a share of connections that fail, and events of a hot one."""
+
+    failing: float = 0.0
+    hot: int = 0
+
+
+_TROUBLES = {
+    "healthy": Trouble(),
+    "one in ten fails": Trouble(failing=0.1),
+    "a hot connection": Trouble(hot=50_000),
+}
+
+
+def _latencies(site: Site, options: argparse.Namespace, on: set[int]) -> dict[str, object]:
+    found: dict[str, list[Latency]] = {name: [] for name in _TROUBLES}
+    for _ in range(options.rounds):
+        for name, trouble in _TROUBLES.items():
+            latency = _latency(site, options, trouble, on)
+            found[name].append(latency)
+            _say(f"{name}: from sent to called p50 {1000 * latency.p50:.0f} ms, p99 {1000 * latency.p99:.0f} ms")
+    medians = {name: statistics.median(each.p99 for each in latencies) for name, latencies in found.items()}
+    return {
+        "seconds": {name: [asdict(each) for each in latencies] for name, latencies in found.items()},
+        "p99_ratio_of_medians": {name: median / medians["healthy"] for name, median in medians.items()},
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Seconds from being sent to being called, of healthy events."""
+
+    p50: float
+    p99: float
+
+
+def _latency(site: Site, options: argparse.Namespace, trouble: Trouble, on: set[int]) -> Latency:
+    servers, port, folder = site
+    settings = settings_for(servers, port, folder, topic_partitions=_PARTITIONS, max_in_flight=1_000)
+    hot = (event("hot", f'{{"hot":{number},"padding":"{_PADDING}"}}'.encode()) for number in range(trouble.hot))
+    asyncio.run(publish(settings, hot))
+    with running(settings, on, folder) as member:
+        _takeover_seconds(member)
+        _wait_until_settled(settings, trouble.hot - 1)
+        ask(port, "latencies")
+        asyncio.run(_send_steadily(settings, options, trouble.failing))
+        time.sleep(2.0)
+    latencies = sorted(json.loads(ask(port, "latencies")))
+    return Latency(p50=statistics.median(latencies), p99=latencies[int(len(latencies) * 0.99)])
+
+
+async def _send_steadily(settings: ConsumerSettings, options: argparse.Namespace, failing: float) -> None:
+    """Send at a fixed rate, whatever comes of it: an open loop."""
+    bounds = Bounds(messages=100_000, bytes=2**30, deadline_seconds=60.0, stop_seconds=60.0)
+    count, connections = int(options.rate * options.seconds), 2_000
+    async with Publisher(settings, bounds) as publisher:
+        began = time.monotonic()
+        for number in range(count):
+            await asyncio.sleep(max(0.0, began + number / options.rate - time.monotonic()))
+            connection = number * 7_919 % connections
+            mark = '"fails":1,' if connection < failing * connections else ""
+            body = f'{{{mark}"at":{time.time():.6f},"padding":"{_PADDING}"}}'.encode()
+            publisher.publish(settings.topic, to_record(event(f"connection-{connection}", body)))
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What an engine may hold, and how patient it is: settings, as far as they concern one partition."""
+
+from dataclasses import dataclass
+
+from consumer.engine.retry import ParkedBudget
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one partition may hold at once.
+
+    `events` and `bytes` in memory; `distance`, the offsets between frontier and read position; `turns`, parked events
+    being handled; `scratch`, bytes of parked events kept outside of memory, beyond which nothing more is read.
+    """
+
+    events: int
+    bytes: int
+    distance: int
+    turns: int
+    scratch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How events are treated.
+
+    `parked` says how long an event is tried from the parked log. `lane_waiting` is how many events of a lane may wait
+    in memory; `tenant_share` the share of `Bounds.events` that one tenant may hold: what is beyond either is parked.
+    `supersede` names the types of events that are settled before their call when one with an equal body waits behind:
+    those with which the handler does something that need not be done twice. `parked_span` is how long
+    the parked log may grow, beside what it holds, before what is oldest in it is parked again.
+    """
+
+    parked: ParkedBudget
+    lane_waiting: int
+    tenant_share: float
+    supersede: frozenset[str]
+    parked_span: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What one partition holds; `parking` counts the parks that are not acknowledged, the rest is as in Bounds."""
+
+    events: int
+    bytes: int
+    distance: int
+    parking: int
+    scratch: int
+
+
+_SCRATCH_SHARE = 0.9
+
+
+def is_full(load: Load, bounds: Bounds) -> bool:
+    """Say whether reading has to stop."""
+    return (
+        load.events >= bounds.events
+        or load.bytes >= bounds.bytes
+        or load.distance >= bounds.distance
+        or load.parking >= bounds.events
+        or load.scratch >= bounds.scratch
+    )
+
+
+def has_room(load: Load, bounds: Bounds) -> bool:
+    """Say whether reading may go on: well below the bounds, since every pause makes Kafka fetch anew."""
+    return (
+        load.events * 2 <= bounds.events
+        and load.bytes * 2 <= bounds.bytes
+        and load.distance * 2 <= bounds.distance
+        and load.parking * 2 <= bounds.events
+        and load.scratch <= bounds.scratch * _SCRATCH_SHARE
+    )

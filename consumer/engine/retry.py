@@ -1,0 +1,74 @@
+"""What happens after a failed call: again in the lane, parked, or given up. Pure: time and chance are arguments."""
+
+from dataclasses import dataclass
+
+from consumer.engine.lanes import Tried
+
+_MOST_DOUBLINGS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A call, or the last of several, that did not work.
+
+    `error` says why, without secrets. `permanent` means that calling again cannot help. `retry_after` is the least
+    number of seconds to wait, where the other side named one; `jitter` is drawn from 0 to 1.
+    """
+
+    error: str
+    jitter: float
+    permanent: bool = False
+    retry_after: float | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Exponential waiting: `initial` seconds after the first failure, doubled after each further one, up to `most`."""
+
+    initial: float
+    most: float
+
+    def wait(self, attempt: int, *, retry_after: float | None, jitter: float) -> float:
+        """Decide how many seconds to wait after failed attempt number `attempt`.
+
+        `jitter` is drawn from 0 to 1 and only ever lengthens the wait, by up to the exponential part, so that a
+        crowd that failed together comes back spread out. A `retry_after` is never shortened.
+        """
+        doubled = min(self.most, self.initial * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
+        return max(doubled, retry_after or 0.0) + jitter * doubled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneBudget:
+    """How long an event may be tried at the head of its lane, while everything behind it waits in memory."""
+
+    backoff: Backoff
+    attempts: int
+    seconds: float
+
+    def wait(self, attempt: int, elapsed: float, *, retry_after: float | None, jitter: float) -> float | None:
+        """Decide how long to wait after failed attempt number `attempt`; None if the budget is spent by then."""
+        if attempt >= self.attempts:
+            return None
+        wait = self.backoff.wait(attempt, retry_after=retry_after, jitter=jitter)
+        return wait if elapsed + wait <= self.seconds else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedBudget:
+    """How long an event may be tried from the parked log: its turns, and the seconds since its first call."""
+
+    backoff: Backoff
+    attempts: int
+    seconds: float
+
+    def due(self, tried: Tried, failed: Failed, now: int) -> int:
+        """Decide when the next turn is due; `now` and what is given are milliseconds since the epoch."""
+        wait = self.backoff.wait(tried.turns + 1, retry_after=failed.retry_after, jitter=failed.jitter)
+        return now + int(wait * 1000)
+
+    def spent(self, tried: Tried, now: int) -> bool:
+        """Say whether an event has had all that it gets."""
+        first = now if tried.called is None else tried.called
+        return tried.turns >= self.attempts or now - first >= self.seconds * 1000

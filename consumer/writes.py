@@ -1,0 +1,77 @@
+"""Writes: everything an engine asks to be written is written, however often that has to be tried."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+
+from broker.publisher import Position
+from consumer.clients import Clients
+from consumer.engine.commands import Write, WriteOutcome
+from consumer.tenure import Tenure
+from schemas.errors import QueueFull, Retryable, UnpublishableRecord
+from schemas.telemetry import LogEvent
+
+_WRITE_AGAIN_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """Write for tenures. `written` hears of each write that is acknowledged, `failed` of what can never be written.
+
+    A write of a tenure that is over is not tried again, and nobody hears of it: its partition is somebody else's. `run`
+    starts a task, for as long as it is in the set that it is given.
+    """
+
+    clients: Clients
+    written: Callable[[Tenure, Write, int], None]
+    failed: Callable[[BaseException], None]
+    run: Callable[[Coroutine[Any, Any, None], set[asyncio.Task[None]]], object]
+
+    def write(self, tenure: Tenure, write: Write) -> None:
+        """Write, and try again for as long as the tenure lasts."""
+        try:
+            writing = self.clients.write(tenure.partition, write)
+        except UnpublishableRecord as error:
+            self.failed(error)
+        except Retryable as error:
+            self._not_written(tenure, write, error)
+        else:
+            tenure.writes.add(writing)
+            writing.add_done_callback(partial(self._done, tenure, write))
+
+    def _done(self, tenure: Tenure, write: Write, writing: asyncio.Future[Position]) -> None:
+        tenure.writes.discard(writing)
+        error = writing.exception()
+        if tenure.over:
+            return
+        if error is None:
+            self.written(tenure, write, writing.result().offset)
+        elif isinstance(error, UnpublishableRecord):
+            self.failed(error)
+        else:
+            self._not_written(tenure, write, error)
+
+    def _not_written(self, tenure: Tenure, write: Write, error: BaseException) -> None:
+        """Write again what Kafka did not take: it pins the frontier of whoever holds the partition."""
+        if not isinstance(error, QueueFull):
+            structlog.get_logger().error(
+                LogEvent.FRONTIER_PINNED,
+                partition=tenure.partition,
+                offset=offset_of(write),
+                write=type(write).__name__,
+                error=str(error),
+            )
+        self.run(self._write_later(tenure, write), tenure.rewrites)
+
+    async def _write_later(self, tenure: Tenure, write: Write) -> None:
+        await asyncio.sleep(_WRITE_AGAIN_SECONDS)
+        self.write(tenure, write)
+
+
+def offset_of(write: Write) -> int:
+    """Get the source offset of the event that a write is about."""
+    return write.ended.offset if isinstance(write, WriteOutcome) else write.offset
