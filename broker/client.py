@@ -54,6 +54,7 @@ and not yet read, so more would be fetched twice."""
 _PREFETCH_KILOBYTES = 16 * 1024
 """librdkafka's own buffer of records not handed over yet, per consumer; part of what bounds memory."""
 _LEADER_ANSWERS_SECONDS = 3.0
+_UNREADABLE_HEADER = ("fuse_unreadable_headers", None)
 
 _log = logging.getLogger("librdkafka")
 
@@ -156,8 +157,19 @@ def received(message: Message) -> ReceivedRecord:
         timestamp=milliseconds / 1000,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=cast("Headers", message.headers() or ()),  # the type is that of what may be produced
+        headers=_headers(message),
     )
+
+
+def _headers(message: Message) -> Headers:
+    """Get the headers; where a name is not UTF-8, which confluent-kafka cannot tell, one that stands twice instead.
+
+    So nothing can be read from such a record, and nobody takes it for one without headers.
+    """
+    try:
+        return cast("Headers", message.headers() or ())  # the type is that of what may be produced
+    except (SystemError, UnicodeDecodeError):
+        return (_UNREADABLE_HEADER, _UNREADABLE_HEADER)
 
 
 def _bytes(value: bytes | str | None) -> bytes | None:

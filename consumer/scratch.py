@@ -14,7 +14,7 @@ from typing import Any
 from consumer.engine.parking import Head, ParkedEvent
 from consumer.engine.rounds import Rounds
 from schemas.parked import Park, Why
-from schemas.record import Record
+from schemas.record import Header, Record
 
 _CACHE_KIBIBYTES = 2_048
 _HASHES = 1 << 17
@@ -139,12 +139,16 @@ class Scratch:
         return None
 
     def is_covered(self, offset: int) -> bool:
-        """Look for an equal body behind: the digest finds it, the comparison is exact."""
+        """Look for one behind that says the same: the digest finds it, the comparison is exact."""
         sql = (
-            "SELECT other.at FROM parked AS mine JOIN parked AS other ON other.digest = mine.digest"
-            " AND other.at > mine.at AND other.lane = mine.lane AND other.body = mine.body WHERE mine.at = ?"
+            "SELECT other.at, mine.headers, other.headers FROM parked AS mine JOIN parked AS other"
+            " ON other.digest = mine.digest AND other.at > mine.at AND other.lane = mine.lane"
+            " AND other.body = mine.body WHERE mine.at = ?"
         )
-        return any(at not in self._ended for (at,) in self._do(sql, (offset,)))
+        return any(
+            at not in self._ended and _environment(mine) == _environment(other)
+            for at, mine, other in self._do(sql, (offset,))
+        )
 
     def oldest(self) -> tuple[int, int] | None:
         """Find the lowest position and its epoch."""
@@ -271,5 +275,15 @@ def _event(row: tuple[Any, ...]) -> ParkedEvent:
         reason=Why(reason),
         error=error,
     )
+    return ParkedEvent(note=note, record=Record(key=lane, value=body, headers=_headers(headers)))
+
+
+def _headers(packed: bytes) -> tuple[Header, ...]:
     # Our own memory, not a file that somebody else may have written.
-    return ParkedEvent(note=note, record=Record(key=lane, value=body, headers=marshal.loads(headers)))  # noqa: S302
+    headers: tuple[Header, ...] = marshal.loads(packed)  # noqa: S302
+    return headers
+
+
+def _environment(packed: bytes) -> bytes | None:
+    """Get the environment whose key signed an event: the same body may be signed in either."""
+    return dict(_headers(packed)).get("ce_environment")

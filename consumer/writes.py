@@ -10,9 +10,10 @@ import structlog
 
 from broker.publisher import Position
 from consumer.clients import Clients
-from consumer.engine.commands import Write, WriteOutcome
+from consumer.engine.commands import Write, WriteDead, WriteOutcome
 from consumer.tenure import Tenure
 from schemas.errors import QueueFull, Retryable, UnpublishableRecord
+from schemas.record import Record
 from schemas.telemetry import LogEvent
 
 _WRITE_AGAIN_SECONDS = 0.1
@@ -36,7 +37,7 @@ class Writes:
         try:
             writing = self.clients.write(tenure.partition, write)
         except UnpublishableRecord as error:
-            self.failed(error)
+            self._refused(tenure, write, error)
         except Retryable as error:
             self._not_written(tenure, write, error)
         else:
@@ -51,9 +52,23 @@ class Writes:
         if error is None:
             self.written(tenure, write, writing.result().offset)
         elif isinstance(error, UnpublishableRecord):
-            self.failed(error)
+            self._refused(tenure, write, error)
         else:
             self._not_written(tenure, write, error)
+
+    def _refused(self, tenure: Tenure, write: Write, error: UnpublishableRecord) -> None:
+        """End the member; but what is too large for the dead letters is named there all the same, and stops nothing.
+
+        A record may be larger for us than it was in the source, where it may have been compressed.
+        """
+        if not isinstance(write, WriteDead) or write.record.value is None:
+            self.failed(error)
+            return
+        structlog.get_logger().error(
+            LogEvent.DEAD_CUT, partition=tenure.partition, offset=write.offset, size=len(write.record.value)
+        )
+        note = write.record.headers[-1]
+        self.write(tenure, WriteDead(offset=write.offset, record=Record(key=None, value=None, headers=(note,))))
 
     def _not_written(self, tenure: Tenure, write: Write, error: BaseException) -> None:
         """Write again what Kafka did not take: it pins the frontier of whoever holds the partition."""

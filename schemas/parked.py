@@ -46,10 +46,10 @@ class Park(BaseModel):
     due: int = Field(
         ge=0, le=MOST, description="Not to be called before; 0 for an event that only waits behind its lane."
     )
-    attempts: int = Field(default=0, ge=0, description="Calls made so far.")
-    turns: int = Field(default=0, ge=0, description="Calls made so far from here, as opposed to in the lane.")
-    called: int | None = Field(default=None, ge=0, description="When the first call started.")
-    since: int = Field(ge=0, description="When the event was first parked.")
+    attempts: int = Field(default=0, ge=0, le=MOST, description="Calls made so far.")
+    turns: int = Field(default=0, ge=0, le=MOST, description="Calls made so far from here, as opposed to in the lane.")
+    called: int | None = Field(default=None, ge=0, le=MOST, description="When the first call started.")
+    since: int = Field(ge=0, le=MOST, description="When the event was first parked.")
     reason: Why = Field(
         description="Why it waits: its last call failed, an earlier event of its lane is parked, or its lane or its "
         "tenant has more than its share of a member's memory."

@@ -233,9 +233,13 @@ def _time(text: str) -> datetime:
         raise UnreadableRecord("bad-time", "ce_time is not an RFC 3339 time") from None
     if time.tzinfo is None:
         raise UnreadableRecord("bad-time", "ce_time has no time zone")
-    if time.timestamp() < 0:
+    try:
+        utc = time.astimezone(UTC)
+    except OverflowError:
+        raise UnreadableRecord("bad-time", "ce_time lies beyond the years that can be written in UTC") from None
+    if utc.timestamp() < 0:
         raise UnreadableRecord("bad-time", "ce_time is before 1970")
-    return time
+    return utc
 
 
 def _generation(text: str | None) -> int:

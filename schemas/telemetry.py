@@ -39,6 +39,7 @@ class LogEvent(StrEnum):
     EVENT_DELAYED = "event.delayed"
     EVENT_FAILED = "event.failed"
     DEAD_WRITTEN = "dead.written"
+    DEAD_CUT = "dead.cut"
     MEMBER_MEASURED = "member.measured"
     PARKED_KEPT = "parked.kept"
     RECORD_UNREADABLE = "record.unreadable"

@@ -78,12 +78,12 @@ class Lanes:
         return taken
 
     def covered(self, lane: bytes) -> list[Waiting]:
-        """List the first events of a lane, as far as each has one behind it with an equal body."""
+        """List the first events of a lane, as far as each has one behind it that says the same."""
         if len(self._lanes[lane]) == 1:
             return []
         queue = list(self._lanes[lane])
         covered = 0
-        while any(queue[covered].event.body == later.event.body for later in islice(queue, covered + 1, None)):
+        while any(_alike(queue[covered].event, later.event) for later in islice(queue, covered + 1, None)):
             covered += 1
         return queue[:covered]
 
@@ -98,3 +98,8 @@ class Lanes:
         self._of_tenant[tenant] += one
         if not self._of_tenant[tenant]:
             del self._of_tenant[tenant]
+
+
+def _alike(one: Event, other: Event) -> bool:
+    """Say whether a call for one covers the other: a body may be signed in either environment."""
+    return one.body == other.body and one.environment == other.environment

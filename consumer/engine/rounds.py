@@ -3,6 +3,8 @@
 import heapq
 from collections import deque
 
+_OUTDATED = 64
+
 
 class Rounds:
     """Keep for each tenant a time before which none of its turns is due, and a queue of those for which it has come."""
@@ -17,12 +19,18 @@ class Rounds:
         """Count the tenants in the queue."""
         return len(self._queue)
 
+    @property
+    def kept(self) -> int:
+        """Count the times that are kept in memory."""
+        return len(self._later)
+
     def expect(self, tenant: bytes, due: int) -> None:
         """Take note that a tenant has a turn that is due at this time."""
         known = self._earliest.get(tenant)
         if tenant not in self._queued and (known is None or due < known):
             self._earliest[tenant] = due
             heapq.heappush(self._later, (due, tenant))
+            self._forget_what_is_outdated()
 
     def admit(self, now: int) -> None:
         """Let the tenants whose time has come into the queue."""
@@ -42,3 +50,9 @@ class Rounds:
         tenant = self._queue.popleft()
         self._queued.remove(tenant)
         return tenant
+
+    def _forget_what_is_outdated(self) -> None:
+        """Keep the heap as small as what it is for: each tenant's earliest time, and some that no longer count."""
+        if len(self._later) > 2 * len(self._earliest) + _OUTDATED:
+            self._later = [(due, tenant) for tenant, due in self._earliest.items()]
+            heapq.heapify(self._later)

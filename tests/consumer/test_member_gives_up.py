@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from schemas.errors import Permanent, Retryable
+from schemas.errors import Permanent, Retryable, UnpublishableRecord
 from schemas.record import to_record
 from schemas.telemetry import LogEvent
 from tests.consumer.fakes import event, garbage, records_of, settle, until
@@ -145,5 +145,23 @@ def test_a_dead_letter_that_kafka_does_not_take_pins_the_frontier_and_is_written
             assert on.committed().frontier == 2
             assert len(on.log.dead()) == 1
             assert len(on.called("event-0")) == (kind == "event")
+
+    play(story())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_is_too_large_for_the_dead_letters_is_named_there_without_its_value(*, at_once: bool) -> None:
+    """Promise 12: a record may be larger for us than it was in the source, compressed; it stops nobody."""
+
+    async def story() -> None:
+        async with stage() as on:
+            await on.take(0)
+            (on.publisher.refusals if at_once else on.publisher.failures).append(UnpublishableRecord("too large"))
+            with capture_logs() as logs:
+                on.member.received([garbage(0, 0)])
+                await until(lambda: on.log.ended() == [(0, "dead")])
+            assert [line["offset"] for line in logs if line["event"] == LogEvent.DEAD_CUT] == [0]
+            ((letter, record),) = on.log.dead()
+            assert (letter.offset, letter.reason, record.key, record.value) == (0, "unreadable", None, None)
 
     play(story())

@@ -106,13 +106,6 @@ def _fold_no_parks(self: Journal, entry: ParkedEntry) -> None:
         _FOLD(self, entry)
 
 
-def _void_nothing_behind_our_mark(self: Takeover) -> Command | None:
-    epoch = self._journal.epoch
-    command = _READ_BACK(self)
-    self._journal.epoch = epoch
-    return command
-
-
 def _settle_nothing(self: Parking, epoch: int, mark: int) -> list[Command]:
     self._epoch = epoch
     self.end = mark + 1
@@ -169,12 +162,6 @@ TAKEOVER = (
         "a `park` of a lower epoch is void, and marks are deleted †",
         lambda: replaced(Journal, "_fold", _fold_parks_without_their_epoch),
         rare=2_602,
-    ),
-    Mutant(
-        "our own mark voids nothing",
-        "a `park` of a lower epoch is void, also behind our first mark †",
-        lambda: replaced(Takeover, "read_back", _void_nothing_behind_our_mark),
-        rare=2_207,
     ),
     Mutant(
         "what ended stays parked",

@@ -225,10 +225,14 @@ def test_an_environment_that_fuse_does_not_have_is_bad(environment: bytes) -> No
     assert _reason(_received(ce_environment=environment)) == "bad-environment"
 
 
+BEYOND = b"9999-12-31T23:59:59-12:00"
+"""It can be read, and not be written again in UTC."""
+
+
 @pytest.mark.parametrize(
     "time",
-    [b"yesterday", b"2026-13-01T00:00:00Z", b"2026-01-02T03:04:05", b"1767322800", b"1969-12-31T23:59:59Z"],
-    ids=["words", "no-such-month", "no-zone", "a-number", "before-1970"],
+    [b"yesterday", b"2026-13-01T00:00:00Z", b"2026-01-02T03:04:05", b"1767322800", b"1969-12-31T23:59:59Z", BEYOND],
+    ids=["words", "no-such-month", "no-zone", "a-number", "before-1970", "beyond-the-years-in-utc"],
 )
 def test_a_time_that_is_no_instant_of_ours_is_bad(time: bytes) -> None:
     """Ages are reckoned from it, and outcomes tell it as milliseconds since 1970."""

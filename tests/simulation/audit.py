@@ -149,20 +149,23 @@ class Audit:
         self.journals[facts.partition].claimed = facts
 
     def running(self, facts: Facts, epoch: int) -> None:
-        """Check, when handling begins, that owners stand in a row."""
+        """Check, when handling begins, that owners stand in a row.
+
+        Who has been replaced meanwhile may have read a log that the present owner has deleted from; it calls nothing.
+        """
         journal = self.journals[facts.partition]
         if facts.mark is None or facts.parked_mark is None:
             raise Violation("mark first", f"{facts} begins, and its mark is not in both logs")
         notes = [entry.note for entry in journal.parked[: facts.parked_mark]]
         marks = [record for record in (*journal.outcomes[: facts.mark], *notes) if isinstance(record, Taken)]
         highest = max((taken.epoch for taken in marks), default=0)
-        if epoch <= highest:
+        if epoch <= highest and journal.claimed is facts:
             raise Violation("epochs rise", f"{facts} begins with epoch {epoch}, and {highest} has been taken before")
 
     def restored(self, facts: Facts, note_at: Callable[[int], Park | None], count: int, waiting: int) -> None:
         """Check, when handling begins, what is known to be parked, and how much of it is left to do.
 
-        Who has been replaced meanwhile may have read a log that the present owner has deleted from; it calls nothing.
+        As above, who has been replaced meanwhile is left out.
         """
         journal = self.journals[facts.partition]
         mark, parked_mark = facts.mark or 0, facts.parked_mark or 0

@@ -66,7 +66,8 @@ class Handling:
         if all(other.event.body != waiting.event.body for other in behind):
             raise Violation("superseded", f"{facts} supersedes {waiting.offset}, and nothing equal is behind it")
         position, note = self._journal.fold.table.get(waiting.offset, (0, None))
-        if waiting.offset in facts.called or (note is not None and note.attempts):
+        knows = note is not None and (position < (facts.parked_mark or 0) or note.epoch == facts.claimed_epoch)
+        if waiting.offset in facts.called or (note is not None and knows and note.attempts):
             raise Violation("superseded", f"{facts} supersedes {waiting.offset} at {position}, which has been called")
         self._seen["superseded in the parked log" if waiting.parked else "superseded in memory"] += 1
 

@@ -30,6 +30,7 @@ class Fold:
             self.void += 1
             return False
         else:
+            self.epoch = note.epoch  # higher only where its mark has been deleted
             self.table[note.offset] = (position, note)
         return True
 

@@ -1,12 +1,14 @@
 """Lanes against a naive model: a list of everything that waits."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from consumer.engine.lanes import Lanes, Waiting
+from schemas.event import Environment
 from tests.consumer.engine.given import waiting
 
 NAMES = (b"acme/one", b"acme/two", b"blue/one")
@@ -75,3 +77,14 @@ class LanesMachine(RuleBasedStateMachine):
 
 TestLanes = LanesMachine.TestCase
 TestLanes.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+def test_a_body_signed_in_one_environment_is_not_covered_by_the_same_in_the_other() -> None:
+    """Each has its own address and keys: one call does not do for both."""
+    lanes = Lanes()
+    first, second = waiting(0, body=b"same"), waiting(1, body=b"same")
+    lanes.add(first)
+    lanes.add(replace(second, event=replace(second.event, environment=Environment.PRODUCTION)))
+    assert lanes.covered(first.lane) == []
+    lanes.add(waiting(2, body=b"same"))
+    assert lanes.covered(first.lane) == [first]

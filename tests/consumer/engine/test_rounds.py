@@ -55,3 +55,14 @@ class RoundsMachine(RuleBasedStateMachine):
 
 TestRounds = RoundsMachine.TestCase
 TestRounds.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+
+
+def test_what_is_expected_over_and_over_takes_no_room() -> None:
+    """A tenant with one turn far ahead and others now comes and goes many times a second."""
+    rounds = Rounds()
+    for now in range(10_000):
+        rounds.expect(b"a", 1_000_000)
+        rounds.expect(b"a", now)
+        rounds.admit(now)
+        assert rounds.take() == b"a"
+    assert rounds.kept < 200
