@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -304,15 +305,24 @@ def test_no_file_is_left(tmp_path: Path, how: str) -> None:
     then = f"scratch.close(); print(flush=True); {pause}" if how == "closed" else pause
     with _filled(25_000, tmp_path, then) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        if how == "closed":
+        try:
             process.stdout.readline()
-        files = [path.readlink() for path in Path(f"/proc/{process.pid}/fd").iterdir()]
-        ours = [file for file in files if str(file).startswith(str(tmp_path))]
-        assert len(ours) == (0 if how == "closed" else 1)
-        assert not [*tmp_path.iterdir()]
-        process.send_signal(signal.SIGKILL)
+            if how == "closed":
+                process.stdout.readline()
+            assert len(_files_of(process.pid, tmp_path)) == (0 if how == "closed" else 1)
+            assert not [*tmp_path.iterdir()]
+        finally:
+            process.send_signal(signal.SIGKILL)
     assert not [*tmp_path.iterdir()]
+
+
+def _files_of(pid: int, folder: Path) -> list[Path]:
+    """List what a process has open in a folder; what it closes meanwhile was none of these."""
+    files = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            files.append(link.readlink())
+    return [file for file in files if str(file).startswith(str(folder))]
 
 
 def test_what_one_event_costs_does_not_depend_on_how_many_are_parked() -> None:
