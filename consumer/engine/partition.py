@@ -16,7 +16,7 @@ from consumer.engine.endings import Ending, Place, Unreadable
 from consumer.engine.frontier import Frontier
 from consumer.engine.lanes import Lanes, Tried, Waiting
 from consumer.engine.notes import note_failed, note_waiting, waiting_of
-from consumer.engine.parking import ParkedEntry, ParkedEvent, ParkedView, Parking
+from consumer.engine.parking import ParkedEntry, ParkedView, Parking
 from consumer.engine.policy import Bounds, Load, Policy, has_room, is_full
 from consumer.engine.retry import Failed
 from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
@@ -288,11 +288,8 @@ class PartitionEngine:
 
     @property
     def _limits(self) -> Bounds:
-        """Give the bounds in force.
-
-        What was parked before this tenure waits until it has been read past: a scratch that is full with it must not
-        stop the reading, or both would wait for each other.
-        """
+        # What was parked before this tenure waits until it has been read past: a scratch that is full with it must not
+        # stop the reading, or both would wait for each other.
         if self._frontier.read_position > self._parked_up_to:
             return self.bounds
         return replace(self.bounds, scratch=maxsize)
@@ -387,7 +384,8 @@ class PartitionEngine:
     def _take_turns(self) -> list[Command]:
         """Start parked events that are due, as many as may be handled at once."""
         commands: list[Command] = []
-        while self._has_turn_free() and (event := self._next_turn()) is not None:
+        below = self._frontier.read_position
+        while self._has_turn_free() and (event := self._parking.take_turn(self._now, below)) is not None:
             waiting = waiting_of(event, self._place.partition)
             self._turns.add(waiting.lane)
             self._lanes.add(waiting)
@@ -398,6 +396,3 @@ class PartitionEngine:
         if self._letting_go:
             return False
         return not self._turns or (len(self._turns) < self.bounds.turns and self._lanes.bytes < self.bounds.bytes)
-
-    def _next_turn(self) -> ParkedEvent | None:
-        return self._parking.take_turn(self._now, self._frontier.read_position)

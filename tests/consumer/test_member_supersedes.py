@@ -90,7 +90,8 @@ def test_another_lane_covers_nothing() -> None:
         async with stage() as on:
             await on.take(0)
             on.deliver(event(0, body=b"{}"), event(1, body=b"{}", connection="two"))
-            await until(lambda: on.log.ended() == [(0, "applied"), (1, "applied")])
+            await until(lambda: len(on.log.ended()) == 2)
+            assert on.log.ended() == [(0, "applied"), (1, "applied")]
 
     play(story())
 

@@ -1,7 +1,7 @@
 """What the scenarios share: a running pipeline on a real Kafka, and the judge's verdict on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import islice, takewhile
@@ -159,6 +159,17 @@ async def until(
         while not await reached():
             check()
             await asyncio.sleep(_POLL)
+
+
+def handled_although_known(log: Sequence[Ended | Taken]) -> list[Ended]:
+    """Find events that ended again under a takeover whose mark lies behind their first outcome: it could read that."""
+    mark = {record.epoch: position for position, record in enumerate(log) if isinstance(record, Taken)}
+    known: dict[str, int] = {}
+    again = []
+    for position, record in enumerate(log):
+        if isinstance(record, Ended) and known.setdefault(record.id, position) < mark[record.epoch]:
+            again.append(record)
+    return again
 
 
 def webhooks(mix: Mix, seed: int) -> Iterator[GeneratedWebhook]:

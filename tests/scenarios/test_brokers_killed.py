@@ -17,7 +17,7 @@ from sandbox.calls import Call
 from sandbox.generator import Mix
 from sandbox.plan import Plan
 from sandbox.sender import Pace
-from tests.scenarios.conftest import Scenario, Stage
+from tests.scenarios.conftest import Scenario, Stage, handled_although_known
 
 ORDER = (1, 2, 0)
 DOWN_SECONDS = 5.0
@@ -28,8 +28,9 @@ PACE = Pace(rate=200, attempts=100, longest_wait=1.0)
 SETTINGS = {"session_timeout_seconds": 6, "max_in_flight": 100}
 """A session lasts longer than the four seconds until a dead coordinator has a successor."""
 SYNCED_WITHIN = 30.0
-MARGIN = 1.0
-"""Seconds round an outage within which a success excuses its repeat: until its outcome is in the log."""
+MARGIN = 5.0
+"""Seconds round an outage within which a success excuses its repeat: until its outcome is in the log. On a busy machine
+a member hears of its answer later than Fuse gave it; whether an outcome was in the log is checked exactly besides."""
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("embeddable")]
 
@@ -89,11 +90,13 @@ async def test_brokers_that_die_one_after_another_cost_nothing_but_time(stage: S
             await scenario.settled()
         verdict = await scenario.verdict(manifest)
         unexcused = repeated_without_need(await scenario.calls(), outages)
+        logs = scenario.outcomes().values()
 
     assert set(manifest.answers) <= {"200", "503"}
     assert verdict.kept, verdict
     assert verdict.synced + verdict.superseded == events
     assert unexcused == []
+    assert [record for log in logs for record in handled_although_known(log)] == []
 
 
 async def test_members_take_over_from_each_other_while_a_broker_stays_dead(stage: Stage) -> None:
@@ -114,7 +117,9 @@ async def test_members_take_over_from_each_other_while_a_broker_stays_dead(stage
                 await scenario.settled()
         verdict = await scenario.verdict(manifest)
         unexcused = repeated_without_need(await scenario.calls(), outages)
+        logs = scenario.outcomes().values()
 
     assert verdict.kept, verdict
     assert verdict.synced + verdict.superseded == events
     assert unexcused == []
+    assert [record for log in logs for record in handled_although_known(log)] == []

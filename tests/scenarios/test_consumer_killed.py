@@ -6,7 +6,6 @@ else. Some calls take long, so that the committed frontier is far behind what ha
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from random import Random
 
 import pytest
@@ -14,8 +13,7 @@ import pytest
 from sandbox.generator import Mix
 from sandbox.plan import Late, Plan, Rule
 from sandbox.sender import Pace
-from schemas.outcome import Ended, Taken
-from tests.scenarios.conftest import Scenario, Stage
+from tests.scenarios.conftest import Scenario, Stage, handled_although_known
 
 EVENTS = 20_000
 KILLS = 10
@@ -47,14 +45,3 @@ async def kill_at_random(scenario: Scenario, rng: Random) -> None:
         await asyncio.sleep(rng.uniform(*BETWEEN_SECONDS))  # the moment is the scenario: nothing to wait for
         rng.choice(scenario.pipeline.running).child.kill()
         scenario.pipeline.join()
-
-
-def handled_although_known(log: Sequence[Ended | Taken]) -> list[Ended]:
-    """Find events that ended again under a takeover whose mark lies behind their first outcome: it could read that."""
-    mark = {record.epoch: position for position, record in enumerate(log) if isinstance(record, Taken)}
-    known: dict[str, int] = {}
-    again = []
-    for position, record in enumerate(log):
-        if isinstance(record, Ended) and known.setdefault(record.id, position) < mark[record.epoch]:
-            again.append(record)
-    return again
