@@ -14,6 +14,8 @@ FuseSyncError
 ├── Retryable                we, later
 │   ├── Busy                 this process has all the work it may hold
 │   ├── QueueFull            the publisher's queue is at its bound
+│   ├── DestinationDown      whoever a handler calls is out of order, whatever the event
+│   ├── Misconfigured        a tenant's keys or credentials are wrong, whatever the event
 │   └── NotAcknowledged      Kafka did not acknowledge a record within the deadline
 └── Permanent                a person
     ├── ConfigurationError   settings, tenants or topics are wrong; every fault is listed
@@ -92,6 +94,14 @@ class Busy(Retryable):
 
 class QueueFull(Retryable):
     """The publisher holds as many unacknowledged records, or bytes of them, as it may."""
+
+
+class DestinationDown(Retryable):
+    """The other side as a whole seems not to work: no connection, no answer in time, or a failure of its own."""
+
+
+class Misconfigured(Retryable):
+    """The tenant's configuration is wrong: no event of the tenant can be handled before a person mends it."""
 
 
 class NotAcknowledged(Retryable):

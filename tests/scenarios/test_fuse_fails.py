@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from sandbox.calls import Call, Ending
 from sandbox.generator import Mix
 from sandbox.plan import Answer, Hang, Plan, Reset, Rule
+from schemas.telemetry import LogEvent
 from tests.scenarios.conftest import Stage
 
 SECONDS, DATE = "aggregator_rate_limit_error", "other"
@@ -30,14 +31,17 @@ PLAN = Plan(
 
 
 async def test_failed_calls_are_tried_again_in_order_and_never_sooner_than_asked(stage: Stage) -> None:
-    """Defends promises 4 and 6."""
-    async with stage(members=1, plan=PLAN) as scenario:
+    """Defends promises 4 and 6. What took so long that its caller gave it up may have been synced all the same."""
+    async with stage(members=1, plan=PLAN, session_timeout_seconds=10) as scenario:
         manifest = await scenario.send(1_500, Mix(connections=400, other_share=0))
         verdict = await scenario.verdict(manifest)
         calls = await scenario.calls()
+        given_up = sum("TimeoutError" in str(line["error"]) for line in scenario.logged(LogEvent.EVENT_DELAYED))
 
+    hung = sum(call.ending is Ending.HUNG for call in calls)
     assert verdict.kept, verdict
-    assert (verdict.synced + verdict.superseded, verdict.repeated) == (1_500, 0)
+    assert verdict.synced + verdict.superseded == 1_500
+    assert verdict.repeated <= given_up - hung
     assert {call.status for call in calls} == {200, 429, 500, None}
     assert {call.ending for call in calls} >= {Ending.ANSWERED, Ending.HUNG, Ending.RESET}
     for code, asked in RETRY_AFTER.items():

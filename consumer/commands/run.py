@@ -1,0 +1,33 @@
+"""`run`: one member of a group, until it is told to stop."""
+
+import argparse
+import os
+
+import structlog
+
+from broker.session_timeout import check_session_timeout
+from broker.topics import ensure_topics
+from consumer.commands.options import Commands, add_group, load_settings
+from consumer.run import run
+from schemas.process import prepare_process, run_program
+from schemas.settings import ENVIRON
+from schemas.telemetry import configure_logging
+from schemas.tenants import load_tenants
+
+
+def add_to(commands: Commands) -> None:
+    """Declare the command."""
+    command = commands.add_parser("run", help="run one member of a group until SIGTERM")
+    add_group(command)
+    command.set_defaults(run=lambda options: run_program(lambda: _run(options)))
+
+
+async def _run(options: argparse.Namespace) -> int:
+    settings = load_settings(options)
+    configure_logging(settings.log_level, settings.log_format)
+    structlog.contextvars.bind_contextvars(group=settings.group, pid=os.getpid())
+    prepare_process()
+    tenants = load_tenants(settings.tenants_file, ENVIRON)
+    await ensure_topics(settings)
+    await check_session_timeout(settings)
+    return await run(settings, tenants)
