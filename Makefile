@@ -32,6 +32,7 @@ requirements: $(READY)  ## pin anew what pyproject.toml asks for
 
 docs: $(READY)  ## write the generated pages and contracts anew
 	$(BIN)/python -m schemas settings > docs/settings.md
+	$(BIN)/python -m consumer failures > docs/failures.md
 	$(BIN)/python -m schemas contract docs/contract
 
 simulate: $(READY)  ## the engine under crashes, frozen members and late writes: make simulate SEEDS=100000

@@ -10,8 +10,8 @@ from consumer.engine.partition import PartitionEngine
 class Gauges:
     """One measurement. Units end the names; each has its bound in the settings.
 
-    `unacknowledged_parks` are parks that Kafka has not acknowledged; `paused_partitions` are not read since something
-    is at its bound; `unreadable_records` counts since the start.
+    `unacknowledged_writes` are outcomes, parks and dead letters that Kafka has not acknowledged; `paused_partitions`
+    are not read since something is at its bound; `unreadable_records` counts since the start.
     """
 
     partitions: int
@@ -21,16 +21,17 @@ class Gauges:
     frontier_distance_offsets: int
     parked_events: int
     scratch_bytes: int
-    unacknowledged_parks: int
+    unacknowledged_writes: int
     paused_partitions: int
     unreadable_records: int
+    misconfigured_accounts: int
 
     def as_fields(self) -> dict[str, int]:
         """Give the names and values for a log line."""
         return asdict(self)
 
 
-def gauges(engines: Sequence[PartitionEngine], calls: int, unreadable: int) -> Gauges:
+def gauges(engines: Sequence[PartitionEngine], *, calls: int, unreadable: int, misconfigured: int) -> Gauges:
     """Measure the engines of a member; the distance is that of the partition where it is longest."""
     loads = [engine.load for engine in engines]
     return Gauges(
@@ -41,7 +42,8 @@ def gauges(engines: Sequence[PartitionEngine], calls: int, unreadable: int) -> G
         frontier_distance_offsets=max((load.distance for load in loads), default=0),
         parked_events=sum(engine.parked for engine in engines),
         scratch_bytes=sum(load.scratch for load in loads),
-        unacknowledged_parks=sum(load.parking for load in loads),
+        unacknowledged_writes=sum(load.writing for load in loads),
         paused_partitions=sum(engine.paused for engine in engines),
         unreadable_records=unreadable,
+        misconfigured_accounts=misconfigured,
     )

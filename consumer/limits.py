@@ -1,5 +1,6 @@
 """Limits: the settings as the engine wants them."""
 
+from consumer.engine.doors import Doors
 from consumer.engine.policy import Bounds, Policy
 from consumer.engine.retry import Backoff, LaneBudget, ParkedBudget
 from schemas.settings import ConsumerSettings
@@ -29,6 +30,7 @@ def policy(settings: ConsumerSettings, *, tenants: int, supersedes: frozenset[st
         tenant_share=settings.tenant_max_held_share if tenants > 1 else 1.0,
         supersede=supersedes if settings.supersede else frozenset(),
         parked_span=settings.parked_log_span,
+        doors=Doors(int(settings.tenant_probe_seconds * 1000)),
     )
 
 

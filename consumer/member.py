@@ -159,7 +159,9 @@ class GroupMember:
 
     def gauges(self) -> Gauges:
         """Measure what this member holds against its bounds."""
-        return gauges([tenure.engine for tenure in self._tenures.values()], self._slots.taken, self.unreadable)
+        engines = [tenure.engine for tenure in self._tenures.values()]
+        closed = len(self._policy.doors.closed)
+        return gauges(engines, calls=self._slots.taken, unreadable=self.unreadable, misconfigured=closed)
 
     # Taking over.
 
@@ -230,6 +232,10 @@ class GroupMember:
         if superseded := tenure.engine.superseded(waiting, self._now()):
             self._carry_out(tenure, superseded)
             return False
+        turned_away = tenure.engine.turned_away(waiting, self._now())
+        if turned_away is not None:
+            self._carry_out(tenure, turned_away)
+            return False
         call = self._run(self._handle(tenure, waiting, slot), tenure.calls)
         # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
         call.add_done_callback(lambda _: slot.give_back())
@@ -244,6 +250,7 @@ class GroupMember:
         if tenure.over:
             return
         commands = tenure.engine.call_ended(waiting, ending)
+        self._report_doors(ending.result.error if isinstance(ending.result, Failed) else "")
         if isinstance(ending.result, Failed) and commands:  # else it is left to the next owner
             self._log_failed(waiting, ending.attempts, ending.result, commands)
         self._carry_out(tenure, commands)
@@ -295,7 +302,21 @@ class GroupMember:
         for tenure, end in below.values():
             tenure.trimmed = end
 
+    def reopen(self, tenants: Collection[str]) -> None:
+        """Let the events of these tenants be called again: their configuration has changed."""
+        self._policy.doors.open_all(tenants)
+        self._report_doors()
+
     # What is logged.
+
+    def _report_doors(self, error: str = "") -> None:
+        """Raise the alarm of a tenant on change, and not for each of its events."""
+        for door, is_closed in self._policy.doors.take_changes():
+            tenant, _, environment = door.decode().partition("/")
+            if is_closed:
+                self._log.error(LogEvent.TENANT_MISCONFIGURED, tenant=tenant, environment=environment, error=error)
+            else:
+                self._log.info(LogEvent.TENANT_RECOVERED, tenant=tenant, environment=environment)
 
     def _log_unreadable(self, record: ReceivedRecord, error: UnreadableRecord) -> None:
         self._log.error(

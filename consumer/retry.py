@@ -8,7 +8,7 @@ from math import inf, isnan
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, retry_if_not_exception_type
 
 from consumer.engine.retry import Failed, LaneBudget
-from schemas.errors import FuseSyncError, Permanent, Retryable
+from schemas.errors import FuseSyncError, Misconfigured, Permanent, Retryable
 from schemas.outcome import HandlerResult
 
 _MOST_ERROR = 1_000
@@ -67,7 +67,7 @@ async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception)
         trial.failed(state.attempt_number, _error(state), state.upcoming_sleep)
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Exception) & retry_if_not_exception_type(Permanent),
+        retry=retry_if_exception_type(Exception) & retry_if_not_exception_type((Permanent, Misconfigured)),
         wait=wait,
         stop=lambda state: state.upcoming_sleep == inf,
         before_sleep=tell,
@@ -85,6 +85,7 @@ def _failure(error: Exception) -> Failed:
         error=describe(error),
         jitter=_jitter(),
         permanent=isinstance(error, Permanent),
+        misconfigured=isinstance(error, Misconfigured),
         retry_after=_retry_after(error),
         status=error.status if isinstance(error, Retryable | Permanent) else None,
     )

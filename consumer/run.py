@@ -67,7 +67,7 @@ async def open_member(
             Environment.SANDBOX: settings.fuse_sandbox_url,
             Environment.PRODUCTION: settings.fuse_production_url,
         }
-        handler = Sync(session=session, tenants=tenants, base_urls=urls)
+        handler = Sync(session=session, tenants=tenants, base_urls=urls, failures=settings.failures)
         calls = Calls(handler=handler, budget=lane_budget(settings))
         treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
         member = GroupMember(settings, _member_name(), calls, treated)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from consumer.engine.doors import Doors
 from consumer.engine.parking import Head, ParkedEvent
 from consumer.engine.rounds import Rounds
 from schemas.parked import Park, Why
@@ -26,20 +27,20 @@ CREATE TABLE parked (
     at INTEGER PRIMARY KEY, lane BLOB NOT NULL, position INTEGER, epoch INTEGER NOT NULL, due INTEGER NOT NULL,
     outcome INTEGER, id TEXT NOT NULL, attempts INTEGER NOT NULL, turns INTEGER NOT NULL, called INTEGER,
     since INTEGER NOT NULL, reason TEXT NOT NULL, error TEXT, digest INTEGER NOT NULL, size INTEGER NOT NULL,
-    headers BLOB NOT NULL, body BLOB
+    headers BLOB NOT NULL, door BLOB NOT NULL, body BLOB
 );
 CREATE INDEX of_lane ON parked (lane, at);
 CREATE INDEX alike ON parked (digest, at);
 CREATE INDEX of_log ON parked (position) WHERE position IS NOT NULL;
-CREATE TABLE turns (lane BLOB PRIMARY KEY, tenant BLOB NOT NULL, due INTEGER NOT NULL, at INTEGER NOT NULL)
+CREATE TABLE turns (lane BLOB PRIMARY KEY, door BLOB NOT NULL, due INTEGER NOT NULL, at INTEGER NOT NULL)
     WITHOUT ROWID;
-CREATE INDEX by_due ON turns (tenant, due, at);
+CREATE INDEX by_due ON turns (door, due, at);
 CREATE TABLE ended (at INTEGER PRIMARY KEY, id TEXT NOT NULL);
 BEGIN;
 """
 """`at` is the event's offset in the source; `digest` that of its lane and body."""
 _SELECT = "SELECT at, id, epoch, due, attempts, turns, called, since, reason, error, lane, body, headers FROM parked"
-_INSERT = "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Scratch:
@@ -55,6 +56,8 @@ class Scratch:
         """What is being written or called; True for what has no position yet."""
         self._ended: set[int] = set()
         """What is kept and has ended."""
+        self._shut: set[bytes] = set()
+        """The doors that were passed over since they were shut."""
         self._highest_offered = -1
         self._events_by_hash = array("I")
         """How many events are kept of all lanes with a hash: where it is 0, there is no need to ask the database."""
@@ -125,6 +128,11 @@ class Scratch:
         self._ended.discard(offset)
         self._busy.pop(offset, None)
 
+    def forget_below(self, low: int) -> None:
+        """Forget what lies below a position."""
+        for (at,) in self._do("SELECT at FROM parked WHERE position < ?", (low,)).fetchall():
+            self.remove(at)
+
     def has_lane(self, lane: bytes) -> bool:
         """Look whether anything of the lane waits."""
         return self.head(lane) is not None
@@ -133,22 +141,19 @@ class Scratch:
         """Find the first of a lane."""
         if not self._events_by_hash or not self._events_by_hash[hash(lane) % _HASHES]:
             return None
-        for at, due in self._do("SELECT at, due FROM parked WHERE lane = ? ORDER BY at", (lane,)):
+        for at, door, due in self._do("SELECT at, door, due FROM parked WHERE lane = ? ORDER BY at", (lane,)):
             if at not in self._ended:
-                return Head(offset=at, due=due, ready=at not in self._busy)
+                return Head(offset=at, door=door, due=due, ready=at not in self._busy)
         return None
 
     def is_covered(self, offset: int) -> bool:
         """Look for one behind that says the same: the digest finds it, the comparison is exact."""
         sql = (
-            "SELECT other.at, mine.headers, other.headers FROM parked AS mine JOIN parked AS other"
+            "SELECT other.at FROM parked AS mine JOIN parked AS other"
             " ON other.digest = mine.digest AND other.at > mine.at AND other.lane = mine.lane"
-            " AND other.body = mine.body WHERE mine.at = ?"
+            " AND other.door = mine.door AND other.body = mine.body WHERE mine.at = ?"
         )
-        return any(
-            at not in self._ended and _environment(mine) == _environment(other)
-            for at, mine, other in self._do(sql, (offset,))
-        )
+        return any(at not in self._ended for (at,) in self._do(sql, (offset,)))
 
     def oldest(self) -> tuple[int, int] | None:
         """Find the lowest position and its epoch."""
@@ -166,50 +171,65 @@ class Scratch:
 
     def offer(self, lane: bytes, head: Head) -> None:
         """Note a turn."""
-        tenant = lane.partition(b"/")[0]
-        self._do("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?)", (lane, tenant, head.due, head.offset))
+        self._do("INSERT OR REPLACE INTO turns VALUES (?, ?, ?, ?)", (lane, head.door, head.due, head.offset))
         self._highest_offered = max(self._highest_offered, head.offset)
-        self._rounds.expect(tenant, head.due)
+        self._rounds.expect(head.door, head.due)
 
     def withdraw(self, lane: bytes) -> None:
         """Forget a lane's turn."""
         self._do("DELETE FROM turns WHERE lane = ?", (lane,))
 
+    def put_back(self, offset: int) -> None:
+        """Nobody is at it any more."""
+        del self._busy[offset]
+
     def offer_all(self) -> None:
         """Note the turns of all lanes at once."""
         self._do(
-            "INSERT INTO turns SELECT lane, substr(lane, 1, instr(lane, x'2f') - 1), due, min(at)"
-            " FROM parked WHERE outcome IS NULL GROUP BY lane"
+            # SQLite takes the other columns of such a query from the row that has the minimum.
+            "INSERT INTO turns SELECT lane, door, due, min(at) FROM parked WHERE outcome IS NULL GROUP BY lane"
         )
         self._highest_offered = self._do("SELECT ifnull(max(at), -1) FROM turns").fetchone()[0]
-        for tenant, due in self._do("SELECT tenant, min(due) FROM turns GROUP BY tenant ORDER BY tenant").fetchall():
-            self._rounds.expect(tenant, due)
+        for door, due in self._do("SELECT door, min(due) FROM turns GROUP BY door ORDER BY door").fetchall():
+            self._rounds.expect(door, due)
 
-    def take_turn(self, now: int, below: int) -> int | None:
-        """Take the next turn: each tenant's in turn, and within a tenant what has been due for longest."""
+    def take_turn(self, now: int, below: int, doors: Doors) -> tuple[int, bool] | None:
+        """Take the next turn: each door's in turn, and within a door what has been due for longest."""
         self._rounds.admit(now)
         for _ in range(len(self._rounds)):
-            tenant = self._rounds.take()
-            offset = self._turn_of(tenant, now, below)
-            if offset is not None:
-                self._rounds.queue(tenant)
-                self._busy[offset] = False
-                return offset
-            self._look_again(tenant)
+            door = self._rounds.take()
+            lane = self._next_lane(door, now, below)
+            shut = lane is not None and doors.is_shut(door)
+            if lane is None:
+                self._expect_earliest(door)
+            elif shut and not doors.take_probe(door, now):
+                self._shut.add(door)
+                self._rounds.expect(door, doors.next_look(door, now))
+            else:
+                self._rounds.queue(door)
+                return self._take(lane), shut
         return None
 
-    def _turn_of(self, tenant: bytes, now: int, below: int) -> int | None:
-        sql = (
-            "DELETE FROM turns WHERE lane = (SELECT lane FROM turns WHERE tenant = ? AND due <= ? AND at < ?"
-            " ORDER BY due, at LIMIT 1) RETURNING at"
-        )
-        row = self._do(sql, (tenant, now, below)).fetchone()
-        return None if row is None else int(row[0])
+    def look_again(self, doors: Doors, now: int) -> None:
+        """Let those doors have their turns that are not shut any more."""
+        for door in [door for door in self._shut if not doors.is_shut(door)]:
+            self._shut.discard(door)
+            self._rounds.expect(door, now)
 
-    def _look_again(self, tenant: bytes) -> None:
-        earliest = self._value("SELECT min(due) FROM turns WHERE tenant = ?", tenant)
+    def _next_lane(self, door: bytes, now: int, below: int) -> bytes | None:
+        sql = "SELECT lane FROM turns WHERE door = ? AND due <= ? AND at < ? ORDER BY due, at LIMIT 1"
+        row = self._do(sql, (door, now, below)).fetchone()
+        return None if row is None else row[0]
+
+    def _take(self, lane: bytes) -> int:
+        offset: int = self._do("DELETE FROM turns WHERE lane = ? RETURNING at", (lane,)).fetchone()[0]
+        self._busy[offset] = False
+        return offset
+
+    def _expect_earliest(self, door: bytes) -> None:
+        earliest = self._value("SELECT min(due) FROM turns WHERE door = ?", door)
         if earliest is not None:
-            self._rounds.expect(tenant, earliest)
+            self._rounds.expect(door, earliest)
 
     # What ended before this tenure.
 
@@ -250,7 +270,8 @@ def _row(note: Park, record: Record, position: int | None, size: int) -> tuple[o
     lane, body = record.key or b"", record.value
     return (
         *(note.offset, lane, position, note.epoch, note.due, None, note.id, note.attempts, note.turns, note.called),
-        *(note.since, note.reason, note.error, hash((lane, body)), size, marshal.dumps(record.headers), body),
+        *(note.since, note.reason, note.error, hash((lane, body)), size, marshal.dumps(record.headers)),
+        *(_door(lane, record.headers), body),
     )
 
 
@@ -259,6 +280,11 @@ def _size(record: Record) -> int:
     for name, value in record.headers:
         size += len(name) + len(value or b"")
     return size
+
+
+def _door(lane: bytes, headers: Sequence[Header]) -> bytes:
+    """Name the door as `consumer.engine.doors.door_of` does, without reading the event."""
+    return b"%b/%b" % (lane.partition(b"/")[0], next((v or b"" for n, v in headers if n == "ce_environment"), b""))
 
 
 def _event(row: tuple[Any, ...]) -> ParkedEvent:
@@ -282,8 +308,3 @@ def _headers(packed: bytes) -> tuple[Header, ...]:
     # Our own memory, not a file that somebody else may have written.
     headers: tuple[Header, ...] = marshal.loads(packed)  # noqa: S302
     return headers
-
-
-def _environment(packed: bytes) -> bytes | None:
-    """Get the environment whose key signed an event: the same body may be signed in either."""
-    return dict(_headers(packed)).get("ce_environment")

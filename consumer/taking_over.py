@@ -84,6 +84,9 @@ async def _read_back(tenure: Tenure, wanted: ReadBack, clients: Clients) -> None
             tenure.engine.parked_read(list(_parked_entries(records, topic)))
         else:
             tenure.engine.outcomes_read(list(_outcome_entries(records, topic)))
+    if wanted.log is Log.PARKED:
+        history = await clients.logs.history(topic, tenure.partition)
+        tenure.engine.parked_cut(history.low)
 
 
 async def _existing(tenure: Tenure, wanted: ReadBack, clients: Clients) -> range:

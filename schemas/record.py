@@ -62,7 +62,12 @@ class ReceivedRecord:
     @property
     def size(self) -> int:
         """Count the bytes of key, value and header values: what it costs to hold this record in memory."""
-        return len(self.key or b"") + len(self.value or b"") + sum(len(value or b"") for _, value in self.headers)
+        return size_of(self)
+
+
+def size_of(record: Record | ReceivedRecord) -> int:
+    """Count the bytes of key, value and header values: what it costs to hold a record in memory."""
+    return len(record.key or b"") + len(record.value or b"") + sum(len(value or b"") for _, value in record.headers)
 
 
 def encode_attribute(text: str) -> bytes:

@@ -25,6 +25,8 @@ PREFIX = "FUSE_SYNC_"
 ENVIRON: Mapping[str, str] = os.environ
 """The process's environment, for what refers to its variables by name: secrets of the tenants file."""
 DOTENV = Path(".env")
+STEPS = ("retry", "down", "misconfigured", "ignored", "dead")
+"""What can be set for a code or status of an answer; see `consumer.failures`."""
 
 
 def _setting(default: object, unit: str, description: str, **bounds: float) -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -39,6 +41,13 @@ def _topic_name(name: str) -> str:
 
 
 def _json_object(value: object) -> object:
+    pairs = _json_pairs(value)
+    if not isinstance(pairs, dict) or pairs is value:
+        return value
+    return {name: _librdkafka_text(name, setting) for name, setting in pairs.items()}
+
+
+def _json_pairs(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -47,7 +56,14 @@ def _json_object(value: object) -> object:
         raise ValueError("must be a JSON object") from None
     if not isinstance(pairs, dict):
         raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns ValueError into a fault
-    return {name: _librdkafka_text(name, setting) for name, setting in pairs.items()}
+    return pairs
+
+
+def _steps(value: object) -> object:
+    steps = _json_pairs(value)
+    if isinstance(steps, dict) and not all(step in STEPS for step in steps.values()):
+        raise ValueError(f"must say one of {', '.join(STEPS)} for each code or status")
+    return steps
 
 
 def _librdkafka_text(name: str, setting: object) -> str:
@@ -63,6 +79,7 @@ def _base_url(url: str) -> str:
 
 
 TopicName = Annotated[str, AfterValidator(_topic_name)]
+Steps = Annotated[dict[str, str], NoDecode, BeforeValidator(_steps)]
 ClientSettings = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_json_object)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 
@@ -211,6 +228,18 @@ class ConsumerSettings(PipelineSettings):
     )
     retry_seconds: float = _setting(
         30.0, "seconds", "How long an event is tried in its lane; what would come later is parked.", ge=0
+    )
+    failures: Steps = _setting(
+        {},
+        "JSON object",
+        "What comes next after an answer with a code or status, above the table in docs/failures.md: `retry`, `down`, "
+        '`misconfigured`, `ignored` or `dead`. Example: `{"aggregator_disconnected_error": "dead"}`.',
+    )
+    tenant_probe_seconds: float = _setting(
+        15.0,
+        "seconds",
+        "How often one event of a tenant whose configuration is wrong is tried, while all others of it are parked.",
+        gt=0,
     )
     parked_initial_seconds: float = _setting(
         15.0, "seconds", "Wait of a parked event before its next attempt; doubles with every further one.", gt=0

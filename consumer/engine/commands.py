@@ -34,6 +34,8 @@ class Mark:
 class ReadBack:
     """Read a log from `start` up to `until`; answer `outcomes_read` or `parked_read`, then `read_back`.
 
+    Behind the parked log answer `parked_cut` before that: where it begins by then.
+
     At `until` lies our own mark, which may be left out. A start of 0 stands for the beginning, wherever that is by now.
     """
 

@@ -1,6 +1,7 @@
 """Endings: how a handler's work on an event ended, and the records that say so."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from consumer.engine.lanes import Tried, Waiting
 from consumer.engine.retry import Failed
@@ -23,6 +24,13 @@ class Place:
     topic: str
     partition: int
     epoch: int = 0
+
+
+class Written(NamedTuple):
+    """What is left of an event whose outcome is being written: its lane, if it is one's, and whether it is parked."""
+
+    lane: bytes | None
+    parked: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

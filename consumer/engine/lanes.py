@@ -27,7 +27,8 @@ UNTRIED = Tried()
 class Waiting:
     """An event in memory: where it lies in the source partition, its lane, its cost in bytes, and its past.
 
-    `parked` events are here for their turn only: they are in the parked log all the while.
+    `parked` events are here for their turn only: they are in the parked log all the while. A `probe` is called although
+    its tenant's door is closed.
     """
 
     offset: int
@@ -36,6 +37,7 @@ class Waiting:
     event: Event
     tried: Tried = UNTRIED
     parked: bool = False
+    probe: bool = False
 
 
 class Lanes:
@@ -67,6 +69,13 @@ class Lanes:
             return queue[0]
         del self._lanes[lane]
         return None
+
+    def take_all(self, lane: bytes) -> list[Waiting]:
+        """Take out the lane as a whole, in order."""
+        taken = [*self._lanes.pop(lane)]
+        for waiting in taken:
+            self._count(waiting, -1)
+        return taken
 
     def take_behind(self, lane: bytes) -> list[Waiting]:
         """Take out all that waits behind the lane's head."""

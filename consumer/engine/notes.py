@@ -2,11 +2,12 @@
 
 from consumer.engine.lanes import Tried, Waiting
 from consumer.engine.parking import ParkedEvent
+from consumer.engine.retry import Failed
 from schemas.parked import Park, Why
 from schemas.record import ReceivedRecord, from_record
 
 
-def note_failed(waiting: Waiting, tried: Tried, epoch: int, *, due: int, error: str) -> Park:
+def note_failed(waiting: Waiting, tried: Tried, failed: Failed, epoch: int, due: int) -> Park:
     """Park an event until its next attempt is due. `tried` says since when it has been parked."""
     return Park(
         epoch=epoch,
@@ -17,8 +18,8 @@ def note_failed(waiting: Waiting, tried: Tried, epoch: int, *, due: int, error: 
         turns=tried.turns,
         called=tried.called,
         since=tried.since or 0,
-        reason=Why.FAILED,
-        error=error,
+        reason=Why.MISCONFIGURED if failed.misconfigured else Why.FAILED,
+        error=failed.error,
     )
 
 
@@ -27,7 +28,7 @@ def note_waiting(waiting: Waiting, why: Why, epoch: int, now: int) -> Park:
     return Park(epoch=epoch, offset=waiting.offset, id=waiting.event.id, due=0, since=now, reason=why)
 
 
-def waiting_of(parked: ParkedEvent, partition: int) -> Waiting:
+def waiting_of(parked: ParkedEvent, partition: int, *, probe: bool = False) -> Waiting:
     """Get an event back for its turn. What is parked has been read as an event before."""
     note, record = parked.note, parked.record
     received = ReceivedRecord(
@@ -45,4 +46,5 @@ def waiting_of(parked: ParkedEvent, partition: int) -> Waiting:
         event=from_record(received),
         tried=Tried(attempts=note.attempts, turns=note.turns, called=note.called, since=note.since),
         parked=True,
+        probe=probe,
     )

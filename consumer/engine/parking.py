@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from consumer.engine.commands import WritePark, WriteSettle
+from consumer.engine.doors import Doors
+from consumer.engine.lanes import Waiting
 from schemas.outcome import Taken
 from schemas.parked import Park, Settle, write_note
-from schemas.record import Record
+from schemas.record import Record, size_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +35,10 @@ class ParkedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The lowest event of a parked lane that has not ended; `ready` unless it is being written or called."""
+    """The lowest event of a parked lane that has not ended, and its door; `ready` unless it is written or called."""
 
     offset: int
+    door: bytes
     due: int
     ready: bool
 
@@ -72,6 +75,9 @@ class ParkedView(Protocol):
     def remove(self, offset: int) -> None:
         """Forget an event, if it is kept."""
 
+    def forget_below(self, low: int) -> None:
+        """Forget the events whose records lie below a position."""
+
     def has_lane(self, lane: bytes) -> bool:
         """Say whether an event of the lane waits."""
 
@@ -93,14 +99,21 @@ class ParkedView(Protocol):
     def withdraw(self, lane: bytes) -> None:
         """Note that nobody of a lane may be called for now."""
 
+    def put_back(self, offset: int) -> None:
+        """Note that an event whose turn was taken is not called after all."""
+
     def offer_all(self) -> None:
         """Offer every lane's head."""
 
-    def take_turn(self, now: int, below: int) -> int | None:
-        """Take the next turn that is due, of each tenant in turn; give the event's offset, which is below `below`.
+    def take_turn(self, now: int, below: int, doors: Doors) -> tuple[int, bool] | None:
+        """Take the next turn that is due, of each door in turn; give the event's offset, which is below `below`.
 
-        The event may be called now: it is out of the turns until it is parked again or ends.
+        The event may be called now: it is out of the turns until it is parked again or ends. It is a probe, says the
+        second value, if its door is closed.
         """
+
+    def look_again(self, doors: Doors, now: int) -> None:
+        """Take note that doors that were shut may not be so any more."""
 
     def add_ended(self, entries: Iterable[tuple[int, str, int]], frontier: int) -> None:
         """Note outcomes read back: offset, id and position; those below `frontier` matter to what is parked only."""
@@ -158,8 +171,9 @@ class Parking:
         self._epoch = 0
         self.end = 0
         """The end of the parked log as known by acknowledgements."""
-        self.writing = 0
-        """Parks that are not acknowledged yet."""
+        self._sizes: dict[int, int] = {}
+        self.bytes_writing = 0
+        """Bytes of the parks that are not acknowledged yet."""
 
     def begin(self, epoch: int, mark: int) -> list[WriteSettle]:
         """Go on from what the takeover of this epoch has read back, up to its mark."""
@@ -173,6 +187,11 @@ class Parking:
     def count(self) -> int:
         """Count the events that wait here."""
         return self._view.count - len(self._unsettled)
+
+    @property
+    def writing(self) -> int:
+        """Count the parks that are not acknowledged yet."""
+        return len(self._sizes)
 
     @property
     def size(self) -> int:
@@ -196,7 +215,7 @@ class Parking:
 
     def written(self, offset: int, position: int) -> tuple[bytes, bool]:
         """Take note that a park is acknowledged; give the lane, and whether that was the event's first."""
-        self.writing -= 1
+        self.bytes_writing -= self._sizes.pop(offset)
         self.end = max(self.end, position + 1)
         return self._view.acknowledge(offset, position, self._epoch)
 
@@ -206,12 +225,25 @@ class Parking:
         if head is not None and head.ready and changed in (None, head.offset):
             self._view.offer(lane, head)
 
-    def take_turn(self, now: int, below: int) -> ParkedEvent | None:
-        """Take the next event whose turn it is. One at or above `below` waits: an earlier one may be read yet."""
+    def take_turn(self, now: int, below: int, doors: Doors) -> tuple[ParkedEvent, bool] | None:
+        """Take the next event whose turn it is, and say whether it is a probe.
+
+        One at or above `below` waits: an earlier one may be read yet.
+        """
         if not self._view.count:
             return None
-        offset = self._view.take_turn(now, below)
-        return None if offset is None else self._kept(offset)
+        turn = self._view.take_turn(now, below, doors)
+        return None if turn is None else (self._kept(turn[0]), turn[1])
+
+    def look_again(self, doors: Doors, now: int) -> None:
+        """Take note of the time: doors that were shut may not be so any more."""
+        if self._view.count:
+            self._view.look_again(doors, now)
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Take an event's turn back: it was not called, and waits as it did."""
+        self._view.put_back(waiting.offset)
+        self.offer(waiting.lane)
 
     def is_covered(self, offset: int) -> bool:
         """Say whether an event with an equal body waits behind this one in its lane."""
@@ -243,7 +275,7 @@ class Parking:
     def stale(self, span: int, most: int) -> Sequence[ParkedEvent]:
         """List the events that have to be parked again, so that the log can be cut: it is long for what it holds."""
         oldest = self._view.oldest()
-        if oldest is None or self.writing or self.end - oldest[0] <= span + 2 * self._view.count:
+        if oldest is None or self.writing >= most or self.end - oldest[0] <= span + 2 * self._view.count:
             return ()
         return self._view.oldest_waiting(most)
 
@@ -256,8 +288,10 @@ class Parking:
         return self.park_again(event.note.model_copy(update={"epoch": self._epoch}))
 
     def _write(self, note: Park, record: Record) -> WritePark:
-        self.writing += 1
-        return WritePark(offset=note.offset, record=write_note(note, record))
+        written = write_note(note, record)
+        self._sizes[note.offset] = size_of(written)
+        self.bytes_writing += self._sizes[note.offset]
+        return WritePark(offset=note.offset, record=written)
 
     def _kept(self, offset: int) -> ParkedEvent:
         event = self._view.event(offset)

@@ -10,18 +10,19 @@ from itertools import takewhile
 from sys import maxsize
 
 from consumer.engine import endings
-from consumer.engine.commands import Command, Pause, Read, Start, WriteDead, WriteOutcome, WritePark
+from consumer.engine.commands import Command, Pause, Read, Start, WriteOutcome, WritePark
 from consumer.engine.committed import Committed
-from consumer.engine.endings import Ending, Place, Unreadable
+from consumer.engine.doors import door_of
+from consumer.engine.dying import Dying
+from consumer.engine.endings import Ending, Place, Unreadable, Written
 from consumer.engine.frontier import Frontier
+from consumer.engine.known import Known
 from consumer.engine.lanes import Lanes, Tried, Waiting
 from consumer.engine.notes import note_failed, note_waiting, waiting_of
 from consumer.engine.parking import ParkedEntry, ParkedView, Parking
 from consumer.engine.policy import Bounds, Load, Policy, has_room, is_full
 from consumer.engine.retry import Failed
 from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
-from schemas.dead import write_dead_letter
-from schemas.errors import Permanent
 from schemas.outcome import Ended, OutcomeKind
 from schemas.parked import Why
 from schemas.record import to_record
@@ -37,17 +38,15 @@ class PartitionEngine:
         self._place = place
         self._policy = policy
         self.bounds = bounds
-        self._view = view
         self._frontier = Frontier(committed.frontier)
         self._lanes = Lanes()
         self._parking = Parking(view)
         self._turns: set[bytes] = set()
-        self._dying: dict[int, tuple[Waiting | Unreadable, Ended]] = {}
-        self._ending: dict[int, Waiting | Unreadable] = {}
+        self._doors = policy.doors
+        self._dying = Dying()
+        self._ending: dict[int, Written] = {}
         self._blocked: dict[bytes, set[int]] = {}
-        self._ended_up_to = -1
-        self._parked_up_to = -1
-        self._known_up_to = -1
+        self._known = Known(view, place)
         self._outcomes_end = 0
         self._now = 0
         self.running = False
@@ -72,6 +71,10 @@ class PartitionEngine:
         """Fold a stretch of the parked log."""
         self._takeover.parked_read(entries)
 
+    def parked_cut(self, low: int) -> None:
+        """Take note that the parked log begins at `low` by now."""
+        self._takeover.parked_cut(low)
+
     def outcomes_read(self, entries: Sequence[OutcomeEntry]) -> None:
         """Fold a stretch of the outcomes log."""
         self._takeover.outcomes_read(entries)
@@ -84,8 +87,7 @@ class PartitionEngine:
         self._place = replace(self._place, epoch=self.epoch)
         self._outcomes_end = self._takeover.marks.outcomes + 1
         settles = self._parking.begin(self.epoch, self._takeover.marks.parked)
-        self._ended_up_to, self._parked_up_to = self._view.highest_known()
-        self._known_up_to = max(self._ended_up_to, self._parked_up_to)
+        self._known.begin()
         self.running = True
         return [*settles, Read()]
 
@@ -115,6 +117,17 @@ class PartitionEngine:
             commands += self._end(each, endings.superseded(each, now, self._place))
         return commands
 
+    def turned_away(self, waiting: Waiting, now: int) -> list[Command] | None:
+        """Park an event that is about to be called, and its lane, if its door has been closed; None if it may pass."""
+        if waiting.probe or not self._doors.is_closed(door_of(waiting.event)):
+            return None
+        self._now = max(self._now, now)
+        behind = self._drop_lane(waiting.lane)
+        if waiting.parked:
+            self._parking.put_back(waiting)
+            behind.remove(waiting)
+        return [*(self._park(each, Why.MISCONFIGURED) for each in behind), *self._take_turns()]
+
     def call_ended(self, waiting: Waiting, ending: Ending) -> list[Command]:
         """Take how the handling of a lane's head ended.
 
@@ -125,27 +138,30 @@ class PartitionEngine:
         self._now = max(self._now, ending.ended)
         if isinstance(ending.result, Failed):
             return [] if self._letting_go else self._failed(waiting, ending, ending.result)
-        return self._end(waiting, endings.done(waiting, ending, ending.result, self._place))
+        ended = endings.done(waiting, ending, ending.result, self._place)
+        if ended.outcome is OutcomeKind.APPLIED:
+            self._doors.open(door_of(waiting.event))
+        return self._end(waiting, ended)
 
     def dead_written(self, offset: int) -> list[Command]:
         """Take note that a dead letter is acknowledged: now the outcome may say so."""
-        dying, ended = self._dying.pop(offset)
+        dying, ended = self._dying.written(offset)
         if isinstance(dying, Waiting):
             return self._end(dying, ended)
-        self._ending[offset] = dying
+        self._ending[offset] = Written(lane=None, parked=False)
         return [WriteOutcome(ended=ended)]
 
     def outcome_written(self, offset: int, position: int) -> list[Command]:
         """Take note that the outcome of the event at `offset` lies at `position`: the event is settled."""
         self._outcomes_end = max(self._outcomes_end, position + 1)
         commands: list[Command] = []
-        ended = self._ending.pop(offset)
-        if isinstance(ended, Waiting) and ended.parked:
+        lane, parked = self._ending.pop(offset)
+        if parked:
             commands.append(self._parking.settle(offset, position))
         else:
             self._frontier.settle(offset)
-        if isinstance(ended, Waiting):
-            commands += self._unblock(ended.lane, offset)
+        if lane is not None:
+            commands += self._unblock(lane, offset)
         return commands + self._resume()
 
     def park_written(self, offset: int, position: int) -> list[Command]:
@@ -167,6 +183,7 @@ class PartitionEngine:
         self._now = max(self._now, now)
         if self._letting_go or not self.running:
             return []
+        self._parking.look_again(self._doors, self._now)
         turns = self._take_turns()
         # Only now: what has its turn is being called, and must not be written meanwhile.
         stale = self._parking.stale(self._policy.parked_span, _REWRITTEN_AT_ONCE)
@@ -228,37 +245,24 @@ class PartitionEngine:
         unsettled = self._parking.outcomes_from()
         if unsettled is not None:
             position = min(position, unsettled)
-        if self._frontier.offset <= self._ended_up_to:
+        if self._frontier.offset <= self._known.ended_up_to:
             position = min(position, self._takeover.outcomes_from)
         return position
 
     # Reading.
 
     def _admit(self, record: Waiting | Unreadable) -> Sequence[Command]:
-        if record.offset <= self._known_up_to and self._is_settled(record):
+        if self._known.is_settled(record):
             self._frontier.skip(record.offset)
             return ()
         self._frontier.read(record.offset, self._outcomes_end)
         if isinstance(record, Unreadable):
-            return (self._bury(record),)
+            return (self._dying.bury(record, self._now, self._place),)
         if self._parking.holds(record.lane):
             return (self._park(record, Why.BEHIND),)
+        if self._doors.is_closed(door_of(record.event)) and record.lane not in self._lanes:
+            return (self._park(record, Why.MISCONFIGURED),)
         return self._enter(record)
-
-    def _is_settled(self, record: Waiting | Unreadable) -> bool:
-        """Say whether a record had been settled before this tenure: it ended, or it is parked."""
-        name = record.event.id if isinstance(record, Waiting) else ""
-        # By id too: an outcome at the same offset of a log that was deleted and made anew is another event's.
-        if self._view.ended_id(record.offset) == name:
-            return True
-        parked = self._view.id_at(record.offset)
-        if parked is not None and parked != name:
-            raise Permanent(
-                f"{self._place.topic}[{self._place.partition}]: another event than the one at offset {record.offset} "
-                "is parked for it: the topic was deleted and made anew; read the group's parked topic out, delete "
-                "the group's topics, and start again"
-            )
-        return parked is not None
 
     def _enter(self, waiting: Waiting) -> Sequence[Command]:
         """Let an event into its lane; what is too much for the lane or its tenant is parked."""
@@ -290,7 +294,7 @@ class PartitionEngine:
     def _limits(self) -> Bounds:
         # What was parked before this tenure waits until it has been read past: a scratch that is full with it must not
         # stop the reading, or both would wait for each other.
-        if self._frontier.read_position > self._parked_up_to:
+        if self._frontier.read_position > self._known.parked_up_to:
             return self.bounds
         return replace(self.bounds, scratch=maxsize)
 
@@ -299,9 +303,9 @@ class PartitionEngine:
         """Measure what is held, against the bounds."""
         return Load(
             events=self._lanes.events,
-            bytes=self._lanes.bytes,
+            bytes=self._lanes.bytes + self._dying.bytes + self._parking.bytes_writing,
             distance=self._frontier.distance,
-            parking=self._parking.writing,
+            writing=len(self._ending) + len(self._dying) + self._parking.writing,
             scratch=self._parking.size,
         )
 
@@ -316,7 +320,7 @@ class PartitionEngine:
         return list(takewhile(lambda each: each.event.type in self._policy.supersede, covered))
 
     def _end(self, waiting: Waiting, ended: Ended) -> list[Command]:
-        self._ending[waiting.offset] = waiting
+        self._ending[waiting.offset] = Written(lane=waiting.lane, parked=waiting.parked)
         if waiting.parked:
             self._parking.ended(waiting.offset)
         if ended.outcome is OutcomeKind.APPLIED:
@@ -352,31 +356,28 @@ class PartitionEngine:
 
     def _failed(self, waiting: Waiting, ending: Ending, failed: Failed) -> list[Command]:
         tried = endings.after(waiting, ending)
-        spent = waiting.parked and self._policy.parked.spent(tried, ending.ended)
-        if failed.permanent or spent:
-            return [self._give_up(waiting, tried, failed)]
-        return self._park_lane(waiting, tried, failed)
-
-    def _give_up(self, waiting: Waiting, tried: Tried, failed: Failed) -> WriteDead:
-        letter = endings.letter_of(waiting, tried, failed, self._now, self._place)
-        self._dying[waiting.offset] = (waiting, endings.dead(waiting, letter, self._place))
-        return WriteDead(offset=waiting.offset, record=write_dead_letter(letter, to_record(waiting.event)))
-
-    def _bury(self, found: Unreadable) -> WriteDead:
-        letter = endings.letter_of_unreadable(found, self._now, self._place)
-        self._dying[found.offset] = (found, endings.unreadable(found, letter, self._place))
-        return WriteDead(offset=found.offset, record=endings.raw_letter(letter, found))
-
-    def _park_lane(self, waiting: Waiting, tried: Tried, failed: Failed) -> list[Command]:
-        """Park the failed event, and everything of its lane that is in memory, in order."""
-        behind = self._lanes.take_behind(waiting.lane)
-        self._lanes.advance(waiting.lane)
-        self._turns.discard(waiting.lane)
+        if failed.misconfigured:
+            # No fault of the event: its turn is not counted, and it waits for the door and for nothing else.
+            self._doors.close(door_of(waiting.event), self._now)
+            tried = replace(tried, turns=waiting.tried.turns)
+            return self._park_lane(waiting, tried, failed, 0)
+        if failed.permanent or self._policy.parked.spent(tried, failed, ending.ended):
+            return [self._dying.give_up(waiting, tried, failed, self._now, self._place)]
         due = self._policy.parked.due(tried, failed, self._now)
+        return self._park_lane(waiting, tried, failed, due)
+
+    def _park_lane(self, waiting: Waiting, tried: Tried, failed: Failed, due: int) -> list[Command]:
+        """Park the failed event, and everything of its lane that is in memory, in order."""
+        _, *behind = self._drop_lane(waiting.lane)
         tried = replace(tried, since=self._now if tried.since is None else tried.since)
-        note = note_failed(waiting, tried, self.epoch, due=due, error=failed.error)
+        note = note_failed(waiting, tried, failed, self.epoch, due)
         first = self._parking.park_again(note) if waiting.parked else self._parking.park(note, to_record(waiting.event))
         return [first, *(self._park(each, Why.BEHIND) for each in behind), *self._take_turns()]
+
+    def _drop_lane(self, lane: bytes) -> list[Waiting]:
+        """Take all that is in memory out of a lane, in order: it goes on in the parked log."""
+        self._turns.discard(lane)
+        return self._lanes.take_all(lane)
 
     def _park(self, waiting: Waiting, why: Why) -> WritePark:
         return self._parking.park(note_waiting(waiting, why, self.epoch, self._now), to_record(waiting.event))
@@ -385,8 +386,9 @@ class PartitionEngine:
         """Start parked events that are due, as many as may be handled at once."""
         commands: list[Command] = []
         below = self._frontier.read_position
-        while self._has_turn_free() and (event := self._parking.take_turn(self._now, below)) is not None:
-            waiting = waiting_of(event, self._place.partition)
+        while self._has_turn_free() and (turn := self._parking.take_turn(self._now, below, self._doors)) is not None:
+            event, probe = turn
+            waiting = waiting_of(event, self._place.partition, probe=probe)
             self._turns.add(waiting.lane)
             self._lanes.add(waiting)
             commands.append(Start(waiting=waiting))

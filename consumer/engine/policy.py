@@ -1,7 +1,8 @@
 """What an engine may hold, and how patient it is: settings, as far as they concern one partition."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from consumer.engine.doors import Doors
 from consumer.engine.retry import ParkedBudget
 
 
@@ -28,7 +29,8 @@ class Policy:
     in memory; `tenant_share` the share of `Bounds.events` that one tenant may hold: what is beyond either is parked.
     `supersede` names the types of events that are settled before their call when one with an equal body waits behind:
     those with which the handler does something that need not be done twice. `parked_span` is how long
-    the parked log may grow, beside what it holds, before what is oldest in it is parked again.
+    the parked log may grow, beside what it holds, before what is oldest in it is parked again. `doors` says whose
+    events may be called, and is shared by all partitions of a member.
     """
 
     parked: ParkedBudget
@@ -36,16 +38,20 @@ class Policy:
     tenant_share: float
     supersede: frozenset[str]
     parked_span: int
+    doors: Doors = field(default_factory=Doors)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What one partition holds; `parking` counts the parks that are not acknowledged, the rest is as in Bounds."""
+    """What one partition holds: `writing` is what Kafka has not acknowledged of it, the rest is as in Bounds.
+
+    `writing` counts outcomes, parks and dead letters; the records of the two latter are among the `bytes`.
+    """
 
     events: int
     bytes: int
     distance: int
-    parking: int
+    writing: int
     scratch: int
 
 
@@ -58,7 +64,7 @@ def is_full(load: Load, bounds: Bounds) -> bool:
         load.events >= bounds.events
         or load.bytes >= bounds.bytes
         or load.distance >= bounds.distance
-        or load.parking >= bounds.events
+        or load.writing >= bounds.events
         or load.scratch >= bounds.scratch
     )
 
@@ -69,6 +75,6 @@ def has_room(load: Load, bounds: Bounds) -> bool:
         load.events * 2 <= bounds.events
         and load.bytes * 2 <= bounds.bytes
         and load.distance * 2 <= bounds.distance
-        and load.parking * 2 <= bounds.events
+        and load.writing * 2 <= bounds.events
         and load.scratch <= bounds.scratch * _SCRATCH_SHARE
     )

@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from consumer.engine.lanes import Tried
 
 _MOST_DOUBLINGS = 60
+_LEAST_TURNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """A call, or the last of several, that did not work.
 
-    `error` says why, without secrets. `permanent` means that calling again cannot help. `retry_after` is the least
-    number of seconds to wait, where the other side named one; `jitter` is drawn from 0 to 1.
+    `error` says why, without secrets. `permanent` means that calling again cannot help; `misconfigured` that no event
+    of the tenant can be called before its configuration is mended. `retry_after` is the least number of seconds to
+    wait, where the other side named one; `jitter` is drawn from 0 to 1.
     """
 
     error: str
     jitter: float
     permanent: bool = False
+    misconfigured: bool = False
     retry_after: float | None = None
     status: int | None = None
 
@@ -57,7 +60,11 @@ class LaneBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedBudget:
-    """How long an event may be tried from the parked log: its turns, and the seconds since its first call."""
+    """How long an event may be tried from the parked log: its turns, and the seconds since it was called or parked.
+
+    The seconds count while it waits behind its lane too: else a lane of events that all fail would be given up at the
+    pace of one event per budget. But no event is given up for its age before it had a few turns of its own.
+    """
 
     backoff: Backoff
     attempts: int
@@ -68,7 +75,8 @@ class ParkedBudget:
         wait = self.backoff.wait(tried.turns + 1, retry_after=failed.retry_after, jitter=failed.jitter)
         return now + int(wait * 1000)
 
-    def spent(self, tried: Tried, now: int) -> bool:
-        """Say whether an event has had all that it gets."""
-        first = now if tried.called is None else tried.called
-        return tried.turns >= self.attempts or now - first >= self.seconds * 1000
+    def spent(self, tried: Tried, failed: Failed, now: int) -> bool:
+        """Say whether an event has had all that it gets, or is told to come back later than its budget would allow."""
+        first = min([now, *(time for time in (tried.called, tried.since) if time is not None)])
+        is_old = tried.turns >= min(self.attempts, _LEAST_TURNS) and now - first >= self.seconds * 1000
+        return tried.turns >= self.attempts or is_old or (failed.retry_after or 0.0) > self.seconds

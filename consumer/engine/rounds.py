@@ -1,4 +1,4 @@
-"""Rounds: which tenants have parked events that are due, each of them in turn, whatever the number of tenants."""
+"""Rounds: which doors have parked events that are due, each of them in turn, whatever the number of doors."""
 
 import heapq
 from collections import deque
@@ -7,7 +7,7 @@ _OUTDATED = 64
 
 
 class Rounds:
-    """Keep for each tenant a time before which none of its turns is due, and a queue of those for which it has come."""
+    """Keep for each door a time before which none of its turns is due, and a queue of those for which it has come."""
 
     def __init__(self) -> None:
         self._later: list[tuple[int, bytes]] = []
@@ -16,7 +16,7 @@ class Rounds:
         self._queued: set[bytes] = set()
 
     def __len__(self) -> int:
-        """Count the tenants in the queue."""
+        """Count the doors in the queue."""
         return len(self._queue)
 
     @property
@@ -24,35 +24,35 @@ class Rounds:
         """Count the times that are kept in memory."""
         return len(self._later)
 
-    def expect(self, tenant: bytes, due: int) -> None:
-        """Take note that a tenant has a turn that is due at this time."""
-        known = self._earliest.get(tenant)
-        if tenant not in self._queued and (known is None or due < known):
-            self._earliest[tenant] = due
-            heapq.heappush(self._later, (due, tenant))
+    def expect(self, door: bytes, due: int) -> None:
+        """Take note that a door has a turn that is due at this time."""
+        known = self._earliest.get(door)
+        if door not in self._queued and (known is None or due < known):
+            self._earliest[door] = due
+            heapq.heappush(self._later, (due, door))
             self._forget_what_is_outdated()
 
     def admit(self, now: int) -> None:
-        """Let the tenants whose time has come into the queue."""
+        """Let the doors whose time has come into the queue."""
         while self._later and self._later[0][0] <= now:
-            due, tenant = heapq.heappop(self._later)
-            if self._earliest.get(tenant) == due:
-                del self._earliest[tenant]
-                self.queue(tenant)
+            due, door = heapq.heappop(self._later)
+            if self._earliest.get(door) == due:
+                del self._earliest[door]
+                self.queue(door)
 
-    def queue(self, tenant: bytes) -> None:
-        """Put a tenant to the end of the queue."""
-        self._queue.append(tenant)
-        self._queued.add(tenant)
+    def queue(self, door: bytes) -> None:
+        """Put a door to the end of the queue."""
+        self._queue.append(door)
+        self._queued.add(door)
 
     def take(self) -> bytes:
         """Take the first out of the queue: who took its turn is queued again, who had none is expected later."""
-        tenant = self._queue.popleft()
-        self._queued.remove(tenant)
-        return tenant
+        door = self._queue.popleft()
+        self._queued.remove(door)
+        return door
 
     def _forget_what_is_outdated(self) -> None:
-        """Keep the heap as small as what it is for: each tenant's earliest time, and some that no longer count."""
+        """Keep the heap as small as what it is for: each door's earliest time, and some that no longer count."""
         if len(self._later) > 2 * len(self._earliest) + _OUTDATED:
-            self._later = [(due, tenant) for tenant, due in self._earliest.items()]
+            self._later = [(due, door) for door, due in self._earliest.items()]
             heapq.heapify(self._later)

@@ -84,6 +84,14 @@ class Takeover:
             if isinstance(entry.note, Taken) and entry.position != self.marks.parked:
                 self._highest_taken = max(self._highest_taken, entry.note.epoch)
 
+    def parked_cut(self, low: int) -> None:
+        """Take note that the parked log begins at `low` by now, when it has been read.
+
+        Somebody may have deleted what settles an event while we were between its park and that. What is deleted did
+        not count any more.
+        """
+        self._view.forget_below(low)
+
     def outcomes_read(self, entries: Sequence[OutcomeEntry]) -> None:
         """Fold a stretch of the outcomes log."""
         for entry in entries:

@@ -1,17 +1,18 @@
 """The handler `sync`: calls Fuse's sync endpoint for every event that announces new data."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import aiohttp
 
+from consumer.failures import NO_ANSWER
 from consumer.handler import Context
+from consumer.handlers.fuse_answer import judge
 from consumer.handlers.fuse_request import FuseRequest, sync_request
+from consumer.handlers.odd_answers import OddAnswers
 from consumer.lease import LEASE_SHARE
-from schemas.errors import Retryable
+from schemas.errors import DestinationDown, Misconfigured
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.settings import ConsumerSettings
@@ -20,10 +21,6 @@ from schemas.webhook import WebhookType
 
 SUPERSEDES = frozenset({WebhookType.SYNC_DATA.value})
 """One call tells Fuse of all equal webhooks before it. What is ignored is to be seen as that, each of them."""
-
-_SECONDS = re.compile(r"[0-9]+")
-_MOST_SECONDS = 1e9
-"""What is not below that says nothing usable: no lane may be made to wait for centuries by one answer."""
 
 _MOST_ANSWER_BYTES = 65_536
 """An answer is read so far, to let its connection be used again; nothing in it is needed beyond that."""
@@ -36,11 +33,13 @@ class Sync:
     session: aiohttp.ClientSession
     tenants: Tenants
     base_urls: Mapping[Environment, str]
+    failures: Mapping[str, str] = field(default_factory=dict)
+    odd: OddAnswers = field(default_factory=OddAnswers)
 
     async def __call__(self, event: Event, _: Context) -> HandlerResult:
-        """Make the sync call. Raises Retryable for a call that failed, or could not be made.
+        """Make the sync call. Raises what `judge` does, and DestinationDown where there was no answer.
 
-        So is it for a tenant that is not configured: that is not the event's fault, and can be mended while it waits.
+        For a tenant that is not configured it is Misconfigured: no fault of the event, and mended while it waits.
         """
         if event.type != WebhookType.SYNC_DATA:
             return Ignored(reason="type_not_synced")
@@ -51,7 +50,7 @@ class Sync:
         tenant = self.tenants.get(event.tenant)
         account = tenant.accounts.get(event.environment) if tenant else None
         if account is None:
-            raise Retryable(f"tenant {event.tenant} has no {event.environment} account: add it to the tenants file")
+            raise Misconfigured(f"tenant {event.tenant} has no {event.environment} account: add it to the tenants file")
         return account
 
     async def _call(self, request: FuseRequest) -> HandlerResult:
@@ -59,39 +58,21 @@ class Sync:
             async with self.session.post(
                 request.url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
-                await _read(response.content)
-                return _judge(response.status, response.headers.get("Retry-After"))
+                body = await _read(response.content)
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Retryable(f"the call failed: {type(error).__name__}") from None
+            raise DestinationDown(f"the call failed: {type(error).__name__}: {NO_ANSWER.because}") from None
+        result = judge(response.status, response.headers.get("Retry-After"), body, self.failures)
+        if isinstance(result, Applied) and response.status != HTTPStatus.NO_CONTENT:
+            self.odd.look_at(body)
+        return result
 
 
-async def _read(answer: aiohttp.StreamReader) -> None:
-    left = _MOST_ANSWER_BYTES
+async def _read(answer: aiohttp.StreamReader) -> bytes:
+    pieces, left = [], _MOST_ANSWER_BYTES
     while left > 0 and (piece := await answer.read(left)):
+        pieces.append(piece)
         left -= len(piece)
-
-
-def _judge(status: int, retry_after: str | None) -> HandlerResult:
-    if 200 <= status < 300:  # noqa: PLR2004 - the class of success (RFC 9110, section 15.3)
-        return Applied(status=status)
-    seconds = parse_retry_after(retry_after, datetime.now(UTC))
-    raise Retryable(f"Fuse answered {status}", retry_after=seconds, status=status)
-
-
-def parse_retry_after(text: str | None, now: datetime) -> float | None:
-    """Read a Retry-After header (RFC 9110, section 10.2.3): seconds from `now`; None if it says nothing usable."""
-    seconds = None if text is None else _seconds(text, now)
-    return seconds if seconds is not None and seconds < _MOST_SECONDS else None
-
-
-def _seconds(text: str, now: datetime) -> float | None:
-    if _SECONDS.fullmatch(text):
-        return float(text)
-    try:
-        when = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):  # the latter for a time zone of astronomical size
-        return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
+    return b"".join(pieces)
 
 
 def open_session(settings: ConsumerSettings) -> aiohttp.ClientSession:

@@ -173,7 +173,7 @@ def test_a_member_measures_itself_against_every_bound() -> None:
             assert (measured.partitions, measured.calls_in_flight, measured.held_events) == (2, 1, 2)
             assert measured.held_bytes > 100
             assert measured.frontier_distance_offsets == 6
-            assert (measured.parked_events, measured.unacknowledged_parks) == (4, 1)
+            assert (measured.parked_events, measured.unacknowledged_writes) == (4, 1)
             assert measured.scratch_bytes > 400
             assert (measured.paused_partitions, measured.unreadable_records) == (0, 1)
             on.handler.release("event-0")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumer.handlers.sync import parse_retry_after
+from consumer.handlers.fuse_answer import parse_retry_after
 
 NOW = datetime(1994, 11, 6, 8, 0, 0, tzinfo=UTC)
 

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from consumer.engine.doors import Doors
 from consumer.engine.parking import Head, ParkedEvent
 from consumer.scratch import Scratch
 from schemas.parked import Park, Why
@@ -24,6 +25,7 @@ from tests.consumer.engine.given import park, record_of
 LANES = (b"acme/one", b"acme/two", b"blue/one")
 OFFSETS = st.integers(0, 11)
 DUES = st.integers(0, 9)
+INTERVAL = 3
 ROWS = st.lists(
     st.tuples(OFFSETS, st.sampled_from(LANES), DUES, st.sampled_from((b"1", b"2")), st.booleans()),
     max_size=8,
@@ -49,6 +51,11 @@ class Kept:
         return self.record.key or b""
 
 
+def door(lane: bytes) -> bytes:
+    """Name a lane's door: all of its events are of one environment here."""
+    return lane.split(b"/")[0] + b"/sandbox"
+
+
 class ScratchMachine(RuleBasedStateMachine):
     """Use the scratch as the engine may."""
 
@@ -57,6 +64,9 @@ class ScratchMachine(RuleBasedStateMachine):
         self.scratch = Scratch()
         self.kept: dict[int, Kept] = {}
         self.turns: dict[bytes, Head] = {}
+        self.doors = Doors(INTERVAL)
+        self.probes: dict[bytes, int] = {}
+        self.closed_at = 0
         self.ended: dict[int, str] = {}
         self.position = 0
 
@@ -101,7 +111,7 @@ class ScratchMachine(RuleBasedStateMachine):
     def head(self, lane: bytes) -> Head:
         """Find a lane's head."""
         first = self.kept[self.waiting(lane)[0]]
-        return Head(offset=first.note.offset, due=first.note.due, ready=not first.busy)
+        return Head(offset=first.note.offset, door=door(lane), due=first.note.due, ready=not first.busy)
 
     def put(self, offset: int, lane: bytes, due: int, body: bytes, position: int | None) -> None:
         """Keep an event, in place of what is at its offset."""
@@ -155,22 +165,42 @@ class ScratchMachine(RuleBasedStateMachine):
         self.scratch.withdraw(lane)
         self.turns.pop(lane, None)
 
+    @rule(lane=st.sampled_from(LANES), now=DUES)
+    def is_closed(self, lane: bytes, now: int) -> None:
+        """Close a door, until it is opened or probed; never earlier than one was closed before."""
+        self.closed_at = max(self.closed_at, now)
+        self.doors.close(door(lane), self.closed_at)
+        self.probes[door(lane)] = self.closed_at + INTERVAL
+
+    @rule(lane=st.sampled_from(LANES))
+    def is_opened(self, lane: bytes) -> None:
+        """Open a door."""
+        assert self.doors.open(door(lane)) is (self.probes.pop(door(lane), None) is not None)
+
     @rule(now=DUES, below=st.integers(0, 12), fails=st.booleans())
     def has_its_turn(self, now: int, below: int, *, fails: bool) -> None:
-        """Take the first turn of a tenant that has one; the event waits again, or ends."""
+        """Take the first turn of a door that has one and is open, or may be probed; the event waits again, or ends."""
         possible: dict[bytes, tuple[int, int, bytes]] = {}
         for lane, head in sorted(self.turns.items(), key=lambda turn: (turn[1].due, turn[1].offset), reverse=True):
-            if head.due <= now and head.offset < below:
-                possible[lane.split(b"/")[0]] = (head.due, head.offset, lane)
-        taken = self.scratch.take_turn(now, below)
-        if taken is None:
+            if head.due <= now and head.offset < below and self.probes.get(door(lane), now) <= now:
+                possible[door(lane)] = (head.due, head.offset, lane)
+        self.scratch.look_again(self.doors, now)
+        turn = self.scratch.take_turn(now, below, self.doors)
+        if turn is None:
             assert not possible
             return
+        taken, probe = turn
         lane = self.kept[taken].lane
-        assert possible[lane.split(b"/")[0]][1:] == (taken, lane)
+        assert possible[door(lane)][1:] == (taken, lane)
+        assert probe is (door(lane) in self.probes)
+        if probe:
+            self.probes[door(lane)] = now + INTERVAL
         del self.turns[lane]
         self.kept[taken].busy = True
-        if not fails:
+        if now == below:
+            self.scratch.put_back(taken)
+            self.kept[taken].busy = False
+        elif not fails:
             self.scratch.end(taken)
             self.kept[taken].ended = True
 
@@ -178,7 +208,10 @@ class ScratchMachine(RuleBasedStateMachine):
     def is_removed(self, offset: int) -> None:
         """Forget an event, or none; its turn has been taken before."""
         kept = self.kept.get(offset)
-        if kept is not None and self.turns.get(kept.lane, Head(offset=-1, due=0, ready=True)).offset == offset:
+        if (
+            kept is not None
+            and self.turns.get(kept.lane, Head(offset=-1, door=b"", due=0, ready=True)).offset == offset
+        ):
             self.is_withdrawn(kept.lane)
         self.scratch.remove(offset)
         self.kept.pop(offset, None)
@@ -230,7 +263,8 @@ def test_each_tenant_has_its_turn_however_much_another_one_has() -> None:
     for offset, lane in enumerate(lanes):
         scratch.put(park(offset), record_of(offset, lane), offset)
     scratch.offer_all()
-    turns = [lanes[taken].split(b"/")[0] for _ in lanes if (taken := scratch.take_turn(1, 99)) is not None]
+    taken = [turn[0] for _ in lanes if (turn := scratch.take_turn(1, 99, Doors())) is not None]
+    turns = [lanes[offset].split(b"/")[0] for offset in taken]
     assert sorted(turns[:3]) == [b"loud", b"quiet", b"soft"]
     assert sorted(turns[3:5]) == [b"loud", b"quiet"]
     assert turns[5:] == [b"loud"] * 18
@@ -348,8 +382,8 @@ def _cost(scratch: Scratch, start: int) -> float:
         began = time.process_time()
         for at in range(start + number * 200, start + number * 200 + 200):
             _park(scratch, at)
-            taken = scratch.take_turn(1, 1 << 60)
+            taken = scratch.take_turn(1, 1 << 60, Doors())
             assert taken is not None
-            scratch.remove(taken)
+            scratch.remove(taken[0])
         tries.append(time.process_time() - began)
     return min(tries)

@@ -17,9 +17,10 @@ from consumer.engine.lanes import Waiting
 from consumer.engine.retry import Backoff, LaneBudget
 from consumer.handler import Context
 from consumer.handlers.sync import Sync, open_session
-from schemas.errors import Retryable
+from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
+from schemas.telemetry import LogEvent
 from schemas.tenants import Account, Tenant, Tenants
 from schemas.webhook import WebhookType
 from tests.consumer.fakes import event, settings
@@ -124,12 +125,15 @@ async def call(answered: Callable[[asyncio.StreamWriter], object] | bytes, *, se
         return await sync(event(body=SECRETS[4].encode()), CONTEXT)
 
 
-async def refusal(answered: Callable[[asyncio.StreamWriter], object] | bytes, *, seconds: float = 10) -> Retryable:
+async def refusal(
+    answered: Callable[[asyncio.StreamWriter], object] | bytes, *, seconds: float = 10
+) -> Retryable | Permanent:
     """Make one call that fails."""
-    with pytest.raises(Retryable) as raised:
+    with pytest.raises((Retryable, Permanent)) as raised:
         await call(answered, seconds=seconds)
     shown = f"{raised.value!r} {raised.value.__cause__!r}"
     assert not [secret for secret in SECRETS if secret in shown]
+    assert isinstance(raised.value, Retryable | Permanent)
     return raised.value
 
 
@@ -147,12 +151,31 @@ async def test_success_is_applied_with_its_status(status: int) -> None:
     assert await call(answer(status, body=b"" if status == 204 else b"{}")) == Applied(status=status)
 
 
-@pytest.mark.parametrize("status", [300, 304, 400, 401, 403, 404, 409, 413, 418, 422, 429, 500, 502, 503, 504, 599])
-async def test_everything_else_is_tried_again(status: int) -> None:
-    """Until there are dead letters, an event that fails waits, whatever the reason."""
+@pytest.mark.parametrize("body", [b"", b"ok", b"<html>", b"\xff" * 70_000])
+async def test_success_that_is_not_json_is_applied_and_counted(body: bytes) -> None:
+    """One line for all of them."""
+    async with fuse(FakeFuse(answer(200, body=body))) as upstream, sync_with(upstream.url) as sync:
+        with capture_logs() as logs:
+            assert [await sync(event(), CONTEXT) for _ in range(3)] == [Applied(status=200)] * 3
+        assert [line["event"] for line in logs] == [LogEvent.ANSWER_ODD]
+        assert sync.odd.count == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        *((status, Retryable) for status in (300, 304, 408, 425, 429)),
+        *((status, Permanent) for status in (400, 404, 409, 413, 418, 422)),
+        *((status, Misconfigured) for status in (401, 403)),
+        *((status, DestinationDown) for status in (500, 502, 503, 504, 599)),
+    ],
+)
+async def test_everything_else_fails_as_the_table_says(status: int, kind: type[Exception]) -> None:
+    """Whatever the body is; the table itself is tested beside it."""
     error = await refusal(answer(status, body=b"" if status == 304 else b"{}"))
-    assert str(error) == f"Fuse answered {status}"
-    assert error.retry_after is None
+    assert type(error) is kind
+    assert str(error).startswith(f"answered {status}: ")
+    assert error.status == status
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -160,7 +183,7 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
     """The keys go to the configured address and nowhere else (promise 10)."""
     async with fuse() as elsewhere:
         error = await refusal(answer(status, {"Location": f"{elsewhere.url}/x"}))
-        assert str(error) == f"Fuse answered {status}"
+        assert str(error).startswith(f"answered {status}: ")
         assert not elsewhere.heads
 
 
@@ -211,20 +234,26 @@ async def test_a_fuse_that_is_not_there_is_tried_again() -> None:
     async with fuse() as upstream:
         pass
     async with sync_with(upstream.url) as sync:
-        with pytest.raises(Retryable, match="the call failed: ClientConnectorError"):
+        with pytest.raises(DestinationDown, match="the call failed: ClientConnectorError"):
             await sync(event(), CONTEXT)
 
 
 async def test_retry_after_comes_with_the_error() -> None:
     """In seconds, on whatever status it stands."""
-    assert (await refusal(answer(429, {"Retry-After": "120"}))).retry_after == 120
-    assert (await refusal(answer(503, {"retry-after": " 7 "}))).retry_after == 7
-    assert (await refusal(answer(302, {"Retry-After": "3", "Location": "/x"}))).retry_after == 3
+
+    async def told(status: int, headers: Mapping[str, str]) -> float | None:
+        error = await refusal(answer(status, headers))
+        assert isinstance(error, Retryable)
+        return error.retry_after
+
+    assert await told(429, {"Retry-After": "120"}) == 120
+    assert await told(503, {"retry-after": " 7 "}) == 7
+    assert await told(302, {"Retry-After": "3", "Location": "/x"}) == 3
     when = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
-    retry_after = (await refusal(answer(500, {"Retry-After": when}))).retry_after
+    retry_after = await told(500, {"Retry-After": when})
     assert retry_after is not None
     assert 590 < retry_after < 601
-    assert (await refusal(answer(500, {"Retry-After": "soon"}))).retry_after is None
+    assert await told(500, {"Retry-After": "soon"}) is None
 
 
 async def test_the_base_url_is_that_of_the_events_environment_unless_the_account_has_its_own() -> None:
@@ -254,7 +283,7 @@ async def test_an_event_without_an_account_waits_for_a_person(unknown: Event) ->
     Not for ever, but not a dead letter at once either: the tenants file can be mended while the event is parked.
     """
     async with fuse() as upstream, sync_with(upstream.url, production=upstream.url) as sync:
-        with pytest.raises(Retryable, match=f"tenant {unknown.tenant} has no {unknown.environment} account: add"):
+        with pytest.raises(Misconfigured, match=f"tenant {unknown.tenant} has no {unknown.environment} account: add"):
             await sync(unknown, CONTEXT)
     assert not upstream.heads
 
@@ -311,7 +340,7 @@ async def test_a_compressed_answer_is_understood() -> None:
 
 async def test_no_secret_is_in_any_log_line_about_a_failed_call() -> None:
     """Neither the keys, nor the signature, nor the body, nor what Fuse says about them (promise 10)."""
-    echo = answer(401, {"WWW-Authenticate": SECRETS[0]}, " ".join(SECRETS).encode())
+    echo = answer(502, {"WWW-Authenticate": SECRETS[0]}, " ".join(SECRETS).encode())
     answers = [echo, answer(500, {"Retry-After": SECRETS[1]}), answer(200)]
 
     def answer_next(writer: asyncio.StreamWriter) -> None:
@@ -325,7 +354,7 @@ async def test_no_secret_is_in_any_log_line_about_a_failed_call() -> None:
             calls = Calls(handler=sync, budget=LaneBudget(backoff=Backoff(initial=1, most=1), attempts=3, seconds=60))
             secret = event(body=SECRETS[4].encode())
             await calls.handle(Waiting(offset=0, lane=b"acme/one", size=1, event=secret), no_wait, no_wait)
-    assert [line["error"] for line in logs] == ["Fuse answered 401", "Fuse answered 500"]
+    assert [line["error"].partition(":")[0] for line in logs] == ["answered 502", "answered 500"]
     assert not [secret for secret in SECRETS if secret in str(logs)]
 
 

@@ -29,7 +29,7 @@ def _settle_before_acknowledgement(self: PartitionEngine, waiting: Waiting, endi
 
 
 def _position_known_now(self: PartitionEngine) -> int:
-    before = self._takeover.outcomes_from if self._frontier.offset <= self._ended_up_to else None
+    before = self._takeover.outcomes_from if self._frontier.offset <= self._known.ended_up_to else None
     unsettled = self._parking.outcomes_from()
     return min(value for value in (self._outcomes_end, before, unsettled) if value is not None)
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 from sys import maxsize
 
 from consumer.engine import endings
-from consumer.engine.commands import Command, WriteOutcome, WritePark
+from consumer.engine.commands import Command, WriteDead, WriteOutcome, WritePark
 from consumer.engine.committed import Committed
+from consumer.engine.doors import Doors
 from consumer.engine.endings import Ending
 from consumer.engine.lanes import Lanes, Tried, Waiting
 from consumer.engine.parking import ParkedEvent, Parking
@@ -20,6 +21,7 @@ from tests.mutants.mutant import Mutant, replaced
 
 _COUNTS_FROM = Parking.counts_from
 _DUE = ParkedBudget.due
+_FAILED = PartitionEngine._failed  # noqa: SLF001 - a mutant replaces what is private too
 _END = PartitionEngine._end  # noqa: SLF001 - a mutant replaces what is private too
 _LEAVE = PartitionEngine._leave  # noqa: SLF001 - likewise
 _PARK = PartitionEngine._park  # noqa: SLF001 - likewise
@@ -41,9 +43,8 @@ def _from_the_end(self: Parking) -> tuple[int, int]:
 
 
 def _oldest_that_waits(self: Scratch) -> tuple[int, int] | None:
-    sql = "SELECT position, epoch FROM parked WHERE position IS NOT NULL AND waits ORDER BY position LIMIT 1"
-    row: tuple[int, int] | None = self._do(sql).fetchone()
-    return row
+    rows = self._do("SELECT at, position, epoch FROM parked WHERE position IS NOT NULL ORDER BY position")
+    return next(((position, epoch) for at, position, epoch in rows if at not in self._ended), None)
 
 
 def _forget_the_old_record(self: Scratch, note: Park) -> None:
@@ -58,29 +59,43 @@ def _settle_at_once(self: PartitionEngine, waiting: Waiting, ended: Ended) -> li
     return commands
 
 
-def _turn_of_what_is_not_read(self: Parking, now: int, below: int) -> ParkedEvent | None:
+Turn = tuple[ParkedEvent, bool] | None
+
+
+def _turn_of_what_is_not_read(self: Parking, now: int, below: int, doors: Doors) -> Turn:
     del below
-    return _TAKE_TURN(self, now, maxsize)
+    return _TAKE_TURN(self, now, maxsize, doors)
 
 
-def _turn_before_it_is_due(self: Parking, now: int, below: int) -> ParkedEvent | None:
-    return _TAKE_TURN(self, now + 60_000, below)
+def _turn_before_it_is_due(self: Parking, now: int, below: int, doors: Doors) -> Turn:
+    return _TAKE_TURN(self, now + 60_000, below, doors)
 
 
-def _give_up_without_letter(self: PartitionEngine, waiting: Waiting, tried: Tried, failed: Failed) -> Command:
-    letter = endings.letter_of(waiting, tried, failed, self._now, self._place)
-    return self._end(waiting, endings.dead(waiting, letter, self._place))[0]
+def _letters_without_end(self: PartitionEngine, waiting: Waiting, ending: Ending, failed: Failed) -> list[Command]:
+    """Say that an event is dead before its letter is acknowledged."""
+    commands = _FAILED(self, waiting, ending, failed)
+    if not any(isinstance(command, WriteDead) for command in commands):
+        return commands
+    return self._end(*self._dying.written(waiting.offset))  # type: ignore[arg-type] # it is an event
+
+
+def _misconfigured_counts_as_a_turn(
+    self: PartitionEngine, waiting: Waiting, ending: Ending, failed: Failed
+) -> list[Command]:
+    return _FAILED(self, waiting, ending, replace(failed, misconfigured=False))
 
 
 def _has_acknowledged(self: Scratch, lane: bytes) -> bool:
-    sql = "SELECT 1 FROM parked WHERE lane = ? AND waits AND position IS NOT NULL LIMIT 1"
-    return self._do(sql, (lane,)).fetchone() is not None
+    rows = self._do("SELECT at FROM parked WHERE lane = ? AND position IS NOT NULL", (lane,))
+    return any(at not in self._ended for (at,) in rows)
 
 
-def _park_the_failed_alone(self: PartitionEngine, waiting: Waiting, tried: Tried, failed: Failed) -> list[Command]:
+def _park_the_failed_alone(
+    self: PartitionEngine, waiting: Waiting, tried: Tried, failed: Failed, due: int
+) -> list[Command]:
     behind = self._lanes.take_behind(waiting.lane)
     lane = list(behind)
-    commands = _PARK_LANE(self, waiting, tried, failed)
+    commands = _PARK_LANE(self, waiting, tried, failed, due)
     for each in lane:
         commands.extend(self._enter(each))
     return commands
@@ -201,7 +216,7 @@ PARKING = (
     Mutant(
         "dead without a letter",
         "dead letter first, acknowledged, then the outcome †",
-        lambda: replaced(PartitionEngine, "_give_up", _give_up_without_letter),
+        lambda: replaced(PartitionEngine, "_failed", _letters_without_end),
     ),
     Mutant(
         "read past a parked lane",
@@ -252,6 +267,26 @@ PARKING = (
         "Retry-After forgotten when parked",
         "history: retry delay",
         lambda: replaced(ParkedBudget, "due", _due_without_retry_after),
+    ),
+    Mutant(
+        "a tenant's wrong keys are the event's fault",
+        "misconfigured is no fault of the event",
+        lambda: replaced(PartitionEngine, "_failed", _misconfigured_counts_as_a_turn),
+    ),
+    Mutant(
+        "a closed door stops nobody on the way to it",
+        "one event per interval while misconfigured",
+        lambda: replaced(PartitionEngine, "turned_away", lambda *_: None),
+    ),
+    Mutant(
+        "probes without an interval",
+        "one event per interval while misconfigured",
+        lambda: replaced(Doors, "take_probe", lambda *_: True),
+    ),
+    Mutant(
+        "a door that was opened is not looked at again",
+        "go on as soon as one succeeds or the configuration changes",
+        lambda: replaced(Doors, "next_look", lambda *_: 1 << 60),
     ),
     Mutant("attempts counted anew", "promise 6: budgets end", lambda: replaced(endings, "after", _count_anew)),
     Mutant(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from consumer.engine.commands import WriteDead
 from consumer.engine.committed import read_committed
-from consumer.engine.endings import Unreadable
+from consumer.engine.endings import BUDGET_SPENT, Unreadable
 from consumer.engine.lanes import Waiting
 from consumer.engine.parking import ParkedEntry
 from schemas.dead import DeadLetter
@@ -23,6 +23,7 @@ _PARKED_SEEN = {
     Why.BEHIND: "event parked behind its lane",
     Why.LANE_FULL: "lane full",
     Why.TENANT_FULL: "tenant full",
+    Why.MISCONFIGURED: "event parked without a call, its tenant is misconfigured",
 }
 
 
@@ -122,6 +123,8 @@ class Audit:
         letter = DeadLetter.model_validate_json(write.record.headers[-1][1] or b"")
         if (letter.offset, letter.partition) != (write.offset, facts.partition):
             raise Violation("promise 12", f"the dead letter of {write.offset} names {letter.offset}")
+        if letter.reason == BUDGET_SPENT and not journal.faults[write.offset]:
+            raise Violation("no fault of its own", f"{write.offset} is given up, and never failed for itself")
         self.seen[f"dead: {letter.reason}"] += 1
         if write.offset in journal.dead:
             self.seen["dead letter written twice"] += 1

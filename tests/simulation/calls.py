@@ -29,7 +29,7 @@ def handle(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot) -> St
             return
         result = yield from _attempt(member, tenure, waiting, attempts)
         wait = None
-        if isinstance(result, Failed) and not result.permanent:
+        if isinstance(result, Failed) and not (result.permanent or result.misconfigured):
             elapsed = member.world.now - begun
             wait = budget.wait(attempts, elapsed, retry_after=result.retry_after, jitter=result.jitter)
         if wait is None:
@@ -114,6 +114,9 @@ def _duration(member: "Member") -> float:
 
 def _result(member: "Member", tenure: Tenure, waiting: Waiting) -> HandlerResult | Failed:
     world = member.world
+    if waiting.event.tenant in world.misconfigured:
+        world.seen("call failed since its tenant is misconfigured")
+        return Failed(error="misconfigured", jitter=world.rng.random(), misconfigured=True, status=401)
     if waiting.event.type == REFUSED:
         return Failed(error="refused", jitter=world.rng.random(), permanent=True)
     if waiting.event.type == NEVER_WORKS or world.network.chance(0.25):
@@ -127,6 +130,7 @@ def _result(member: "Member", tenure: Tenure, waiting: Waiting) -> HandlerResult
 def _failure(member: "Member", tenure: Tenure, waiting: Waiting) -> Failed:
     world = member.world
     world.seen("call failed")
+    world.audit.journals[tenure.partition].faults[waiting.offset] += 1
     retry_after = world.rng.uniform(0.0, 6.0) if world.network.chance(0.4) else None
     if retry_after is not None:
         world.seen("call failed with Retry-After")

@@ -5,7 +5,7 @@ from functools import partial
 from consumer.engine.commands import WriteDead, WriteOutcome, WritePark, WriteSettle
 from tests.simulation.member import Member
 from tests.simulation.scheduler import Process, Steps
-from tests.simulation.setup import draw_record
+from tests.simulation.setup import TENANTS, draw_record
 from tests.simulation.world import World
 
 _MOST_MEMBERS = 4
@@ -51,7 +51,8 @@ class Chaos:
 
     def _trouble(self) -> Steps[None]:
         actions = (
-            (self._crash, 4), (self._freeze, 5), (self._cut, 4), (self._join, 3), (self._leave, 2), (self._reset, 1)
+            (self._crash, 4), (self._freeze, 5), (self._cut, 4), (self._join, 3), (self._leave, 2), (self._reset, 1),
+            (self._misconfigure, 2),
         )  # fmt: skip
         choices, weights = [action for action, _ in actions], [weight for _, weight in actions]
         while self._world.now < self._world.setup.chaos:
@@ -66,6 +67,8 @@ class Chaos:
             yield 0.5
         self._note("quiet from here on")
         self._world.network.trouble = False
+        for tenant in sorted(self._world.misconfigured):
+            self._mend(tenant)
         for member in self._alive():
             member.process.cut_until = self._world.now
             self._wake(member)
@@ -132,6 +135,20 @@ class Chaos:
         self._world.seen("cut off from Kafka")
         member.process.cut_until = self._world.now + seconds
         self._operator.later(seconds, self._world.wake_readers)
+
+    def _misconfigure(self) -> None:
+        tenant = self._rng.choice(TENANTS)
+        self._note(f"takes the keys of {tenant}")
+        self._world.misconfigured.add(tenant)
+        self._operator.later(self._rng.uniform(0.5, 12.0), partial(self._mend, tenant))
+
+    def _mend(self, tenant: str) -> None:
+        self._note(f"gives {tenant} its keys again")
+        self._world.misconfigured.discard(tenant)
+        if self._rng.random() < 0.5:
+            for member in self._alive():
+                if member.doors.open_all([tenant]):
+                    self._world.seen("closed door opened by a new configuration")
 
     def _leave(self) -> None:
         member = self._choose()

@@ -1,6 +1,6 @@
 """The journal of a partition: all of its logs, and what follows from them, worked out apart from the engine."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -53,7 +53,8 @@ class Journal:
 
     `landed` says where the first outcome of each event lies, and `last` the last one; `known` those that the next owner
     has to know, with their time. `parked_ever` are the events that were parked by a record that counted, `dead` those
-    in the dead letters; `low` is the position below which the parked log is deleted.
+    in the dead letters; `low` is the position below which the parked log is deleted. `faults` counts the calls of each
+    event that failed for a reason of its own.
     """
 
     source: list[Waiting | Unreadable] = field(default_factory=list)
@@ -68,6 +69,7 @@ class Journal:
     parked_ever: set[int] = field(default_factory=set)
     settled: dict[int, int] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)
+    faults: Counter[int] = field(default_factory=Counter)
     holder: Taken | None = None
     claimed: Facts | None = None
     verified: int = 0

@@ -4,6 +4,7 @@ assigned ─▶ take over ─▶ received ─▶ start ─▶ handle ─▶ writ
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from consumer.engine.commands import (
     WriteSettle,
 )
 from consumer.engine.committed import read_committed
+from consumer.engine.doors import door_of
 from consumer.engine.endings import Ending, Place, Unreadable
 from consumer.engine.lanes import Waiting
 from consumer.engine.partition import PartitionEngine
@@ -27,6 +29,8 @@ from consumer.scratch import Scratch
 from consumer.slots import Slot, Slots
 from schemas.parked import Park
 from tests.simulation.calls import handle
+from tests.simulation.doors import AuditedDoors
+from tests.simulation.facts import Violation
 from tests.simulation.producer import Producer
 from tests.simulation.scheduler import Future, Process, Steps, Task
 from tests.simulation.subscription import Assignment, Subscription
@@ -44,6 +48,7 @@ class Member:
         self.world = world
         self.tenures: dict[int, Tenure] = {}
         self.slots = Slots(world.setup.slots)
+        self.doors = AuditedDoors(world)
         self.producer = Producer(process, world)
         self.writes = Writes(self)
         self.subscription = Subscription(self)
@@ -145,7 +150,8 @@ class Member:
         number = assignment.facts.partition
         place = Place(group="group", member=self.process.name, topic="source", partition=number)
         bounds, scratch = self._share(len(self.tenures) + 1), Scratch()
-        engine = PartitionEngine(committed, place, self.world.setup.policy, bounds, scratch)
+        policy = replace(self.world.setup.policy, doors=self.doors)
+        engine = PartitionEngine(committed, place, policy, bounds, scratch)
         lease = Lease(self.world.setup.session * LEASE_SHARE)
         return Tenure(facts=assignment.facts, engine=engine, scratch=scratch, lease=lease)
 
@@ -202,6 +208,13 @@ class Member:
             self._audit_superseded(tenure, waiting, superseded)
             self.carry_out(tenure, superseded)
             return False
+        turned_away = tenure.engine.turned_away(waiting, self.now)
+        if turned_away is not None:
+            tenure.turning.discard(waiting.offset)
+            self.world.seen("turned away at a closed door")
+            self.carry_out(tenure, turned_away)
+            return False
+        self._audit_door(waiting)
         call = self.process.spawn(handle(self, tenure, waiting, slot))
         tenure.calls[waiting.offset] = call
         call.finished.then(partial(_forget, tenure.calls, waiting.offset))
@@ -250,6 +263,12 @@ class Member:
                 covered = head if head.offset == record.offset else record
                 if isinstance(covered, Waiting):
                     self.world.handling[tenure.partition].superseded(tenure.facts, covered)
+
+    def _audit_door(self, waiting: Waiting) -> None:
+        """Check that nothing passes a closed door but probes (promise 11)."""
+        door = door_of(waiting.event)
+        if self.doors.is_closed(door) and not waiting.probe:
+            raise Violation("door", f"{self.process.name} calls {waiting.offset} although {door!r} is closed")
 
     def _note_pause(self, tenure: Tenure) -> None:
         self.world.seen("paused at the bounds")

@@ -12,6 +12,7 @@ from schemas.event import Environment, Event
 from schemas.record import ReceivedRecord, to_record
 
 _RECEIVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+TENANTS = ("acme", "blue", "coral")
 _LANES = ("acme/one", "acme/two", "blue/one", "blue/two", "coral/one", "coral/two")
 _PARKED_BYTES = 600
 """About what a parked event costs in the scratch."""
@@ -41,6 +42,7 @@ class Setup:
     max_scratch: int
     slots: int
     turns: int
+    door_interval: float
     batch: int
     budget: LaneBudget
     policy: Policy
@@ -67,6 +69,7 @@ def draw_setup(rng: Random) -> Setup:
         max_scratch=_PARKED_BYTES * rng.choice((2, 4, 8, 1_000, 1_000)),
         slots=rng.randint(1, 6),
         turns=rng.randint(1, 3),
+        door_interval=rng.uniform(0.5, 5.0),
         batch=rng.randint(1, 5),
         budget=_lane_budget(rng),
         policy=_policy(rng),

@@ -89,6 +89,10 @@ def read_stretch(world: World, tenure: Tenure, wanted: ReadBack) -> Steps[bool]:
         else:
             entries = [OutcomeEntry(position=place, record=journal.outcomes[place]) for place in stretch]
             tenure.engine.outcomes_read(entries)
+    if wanted.log is Log.PARKED:
+        if start < journal.low:
+            world.seen("parked records deleted while they are read back")
+        tenure.engine.parked_cut(journal.low)
     return True
 
 

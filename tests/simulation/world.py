@@ -32,7 +32,8 @@ class Commit:
 class World:
     """All that members share. `trace` takes a line for each thing that happens; None to go faster.
 
-    `done` says whether there was nothing left to do at the latest commit.
+    `done` says whether there was nothing left to do at the latest commit; `misconfigured` are tenants for whom no call
+    works.
     """
 
     setup: Setup
@@ -45,6 +46,7 @@ class World:
     wakers: list[Callable[[], None]] = field(default_factory=list)
     tenures: list[Facts] = field(default_factory=list)
     done: bool = False
+    misconfigured: set[str] = field(default_factory=set)
     handling: list[Handling] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from consumer.engine.lanes import Tried, Waiting
 from consumer.engine.notes import note_failed, note_waiting, waiting_of
 from consumer.engine.parking import ParkedEvent
+from consumer.engine.retry import Failed
 from schemas.event import Environment, Event
 from schemas.parked import Park, Why
 from schemas.record import record_key, to_record
@@ -40,7 +41,7 @@ def test_a_parked_event_comes_back_as_it_went(event: Event, offset: int, tried: 
     """With its past, in its lane, byte for byte (promise 3)."""
     lane = record_key(event.tenant, event.connection)
     went = Waiting(offset=offset, lane=lane, size=1, event=event, tried=tried)
-    note = note_failed(went, tried, 7, due=due, error=error)
+    note = note_failed(went, tried, Failed(error=error, jitter=0), 7, due)
     came = waiting_of(ParkedEvent(note=note, record=to_record(event)), 3)
     assert (came.offset, came.lane, came.event, came.tried, came.parked) == (offset, lane, event, tried, True)
     assert (note.epoch, note.id, note.due, note.error, note.reason) == (7, event.id, due, error, Why.FAILED)

@@ -3,6 +3,7 @@
 import pytest
 
 from consumer.engine.commands import WritePark
+from consumer.engine.doors import Doors
 from consumer.engine.parking import Journal, ParkedEntry, Parking
 from consumer.scratch import Scratch
 from schemas.outcome import Taken
@@ -41,8 +42,8 @@ def note_of(write: WritePark) -> Park:
 
 def turn(of: Parking, now: int = 99, below: int = 99) -> int | None:
     """Take the next turn."""
-    event = of.take_turn(now, below)
-    return None if event is None else event.note.offset
+    taken = of.take_turn(now, below, Doors())
+    return None if taken is None else taken[0].note.offset
 
 
 def test_what_a_member_parks_after_it_was_replaced_is_void() -> None:
@@ -227,7 +228,8 @@ def test_what_keeps_the_log_long_is_parked_again_as_it_is_under_our_own_epoch() 
     assert [event.note.offset for event in parked.stale(span=36, most=9)] == [3, 4]
     (oldest,) = parked.stale(span=36, most=1)
     assert note_of(parked.rewrite(oldest)) == park(3, epoch=7, due=4)
-    assert parked.stale(span=36, most=9) == ()  # what is on its way is awaited first
+    assert [event.note.offset for event in parked.stale(span=36, most=9)] == [4]  # what is on its way is left alone
+    assert parked.stale(span=36, most=1) == ()  # and only so much at once
     assert (parked.counts_from(), turn(parked)) == ((10, 2), 4)
     assert parked.written(3, 51) == (ONE, False)
     assert parked.counts_from() == (40, 6)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from consumer.engine.policy import Bounds, Load, has_room, is_full
 
 BOUNDS = Bounds(events=100, bytes=1_000, distance=200, turns=10, scratch=10_000)
-NOTHING = Load(events=0, bytes=0, distance=0, parking=0, scratch=0)
+NOTHING = Load(events=0, bytes=0, distance=0, writing=0, scratch=0)
 NUMBERS = st.integers(0, 20_000)
-LOADS = st.builds(Load, events=NUMBERS, bytes=NUMBERS, distance=NUMBERS, parking=NUMBERS, scratch=NUMBERS)
+LOADS = st.builds(Load, events=NUMBERS, bytes=NUMBERS, distance=NUMBERS, writing=NUMBERS, scratch=NUMBERS)
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ LOADS = st.builds(Load, events=NUMBERS, bytes=NUMBERS, distance=NUMBERS, parking
         ("events", 100, 50),
         ("bytes", 1_000, 500),
         ("distance", 200, 100),
-        ("parking", 100, 50),
+        ("writing", 100, 50),
         ("scratch", 10_000, 9_000),
     ],
 )
 def test_each_bound_stops_reading_for_itself_and_well_below_it_reading_goes_on(name: str, full: int, low: int) -> None:
-    """Promise 9. Parks on their way are held in memory like events, so their bound is the same."""
+    """Promise 9. Writes on their way are held in memory like events, so their bound is the same."""
     assert is_full(replace(NOTHING, **{name: full}), BOUNDS)
     assert not is_full(replace(NOTHING, **{name: full - 1}), BOUNDS)
     assert has_room(replace(NOTHING, **{name: low}), BOUNDS)

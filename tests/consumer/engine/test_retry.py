@@ -1,5 +1,7 @@
 """What happens after a failed call: how long is waited, in the lane and parked, and when it has been enough."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,9 +93,19 @@ def test_a_parked_event_is_not_due_before_the_time_that_was_named() -> None:
 
 
 def test_a_parked_event_has_had_enough_by_turns_or_by_age() -> None:
-    """Age counts from the first call, wherever that was made."""
-    budget = ParkedBudget(backoff=TEN, attempts=3, seconds=100)
-    assert not budget.spent(Tried(attempts=9, turns=2, called=NOW - 99_999), NOW)
-    assert budget.spent(Tried(attempts=3, turns=3, called=NOW), NOW)
-    assert budget.spent(Tried(attempts=1, turns=1, called=NOW - 100_000), NOW)
-    assert not budget.spent(Tried(), NOW)
+    """Age counts from its first call, or since it is parked, and never before it had three turns of its own."""
+    budget, failed = ParkedBudget(backoff=TEN, attempts=5, seconds=100), Failed(error="503", jitter=0)
+    assert not budget.spent(Tried(attempts=9, turns=4, called=NOW - 99_999), failed, NOW)
+    assert budget.spent(Tried(attempts=5, turns=5, called=NOW), failed, NOW)
+    assert budget.spent(Tried(attempts=3, turns=3, called=NOW - 100_000), failed, NOW)
+    assert budget.spent(Tried(attempts=3, turns=3, called=NOW, since=NOW - 100_000), failed, NOW)
+    assert not budget.spent(Tried(attempts=2, turns=2, called=NOW - 100_000), failed, NOW)
+    assert not budget.spent(Tried(), failed, NOW)
+    assert replace(budget, attempts=1).spent(Tried(attempts=1, turns=1, called=NOW - 100_000), failed, NOW)
+
+
+def test_who_is_told_to_come_back_later_than_the_budget_allows_has_had_enough() -> None:
+    """Its lane would wait with it; and Retry-After is never shortened."""
+    budget = ParkedBudget(backoff=TEN, attempts=5, seconds=100)
+    assert budget.spent(Tried(), Failed(error="429", jitter=0, retry_after=100.5), NOW)
+    assert not budget.spent(Tried(), Failed(error="429", jitter=0, retry_after=100), NOW)

@@ -1,0 +1,79 @@
+"""Doors: whose events may be called. A door is a tenant's account in one environment.
+
+A door is closed while the tenant's configuration is wrong: its events wait in the parked log, but for one in every
+interval that tries whether it works by now. It is held while the destination behind it is down: nothing is parked for
+that, and what is parked gets no turn.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+
+from schemas.event import Event
+
+_HELD_MILLISECONDS = 1_000
+"""So long a held door's parked events are not looked at again."""
+
+
+def door_of(event: Event) -> bytes:
+    """Name the door that an event goes through."""
+    return f"{event.tenant}/{event.environment.value}".encode()
+
+
+class Doors:
+    """Say which doors are shut. Shared by all partitions of a member; times and `interval` are in milliseconds."""
+
+    def __init__(self, interval: int = 15_000) -> None:
+        self._interval = interval
+        self._probes: dict[bytes, int] = {}
+        """For each closed door, when it is to be tried next."""
+        self._changes: list[tuple[bytes, bool]] = []
+        self.held: Collection[bytes] = frozenset()
+        """The doors whose destination is down."""
+
+    @property
+    def closed(self) -> Collection[bytes]:
+        """Name the doors that are closed."""
+        return self._probes.keys()
+
+    def is_closed(self, door: bytes) -> bool:
+        """Say whether events at this door have to be parked."""
+        return door in self._probes
+
+    def is_shut(self, door: bytes) -> bool:
+        """Say whether parked events at this door get no turn, but for a probe."""
+        return door in self._probes or door in self.held
+
+    def close(self, door: bytes, now: int) -> bool:
+        """Close a door, since a call has shown that nothing can work; say whether it was open."""
+        was_open = door not in self._probes
+        self._probes[door] = now + self._interval
+        if was_open:
+            self._changes.append((door, True))
+        return was_open
+
+    def take_probe(self, door: bytes, now: int) -> bool:
+        """Let one event through a closed door, if the time has come; the next has to wait for an interval again."""
+        if door in self.held or self._probes.get(door, now + 1) > now:
+            return False
+        self._probes[door] = now + self._interval
+        return True
+
+    def next_look(self, door: bytes, now: int) -> int:
+        """Say when a door that is shut is worth looking at again."""
+        return now + _HELD_MILLISECONDS if door in self.held else self._probes.get(door, now)
+
+    def open(self, door: bytes) -> bool:
+        """Open a door, since a call worked; say whether it was closed."""
+        was_closed = self._probes.pop(door, None) is not None
+        if was_closed:
+            self._changes.append((door, False))
+        return was_closed
+
+    def take_changes(self) -> Sequence[tuple[bytes, bool]]:
+        """Give the doors that were closed (True) or opened since this was last asked, in order."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def open_all(self, tenants: Iterable[str]) -> Collection[bytes]:
+        """Open the doors of tenants whose configuration has changed; give those that were closed."""
+        prefixes = tuple(f"{tenant}/".encode() for tenant in tenants)
+        return [door for door in [*self._probes] if door.startswith(prefixes) and self.open(door)]
