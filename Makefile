@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format requirements docs simulate mutants clean
+.PHONY: demo test check format requirements docs simulate kills mutants clean
 
 demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
 	@$(BIN)/python -m sandbox demo
@@ -37,6 +37,9 @@ docs: $(READY)  ## write the generated pages and contracts anew
 
 simulate: $(READY)  ## the engine under crashes, frozen members and late writes: make simulate SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000)
+
+kills: $(READY)  ## members killed and frozen at fifty random moments, with both group protocols, on a real Kafka
+	$(BIN)/python -m pytest tests/scenarios/test_consumer_killed.py --moments 25 -s
 
 mutants: $(READY)  ## bugs planted one by one; fails if the simulation misses one
 	$(BIN)/python -m tests.mutants

@@ -19,9 +19,11 @@ _BUSY_SECONDS = 0.002
 """How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
 in the event loop needs no thread and so no hop between threads."""
 _IDLE_SECONDS = 0.2
-_GATHER_SECONDS = 0.004
+_GATHER_SECONDS = 0.008
 """How long records may be gathered before they are handed to librdkafka. Together, each partition's fill one request
 and wake its threads once; one by one, most of them would cause a wake-up and a request of their own."""
+_MANY = 12
+"""When so many were handed over together, as many more are on their way: one timer waits for them all."""
 _QUIET_TURNS = 3
 """After so many turns of the event loop without another record nobody is worth waiting for: a request that has come
 in needs as many until its record is published."""
@@ -99,6 +101,7 @@ class Publisher:
         self._waiting = 0
         self._gathered: list[_Published] = []
         self._gather_until = 0.0
+        self._handed_over = 0
         return self
 
     async def __aexit__(
@@ -126,8 +129,11 @@ class Publisher:
         acknowledged: asyncio.Future[Position] = self._loop.create_future()
         self._waiting += 1
         if not self._gathered:
-            self._gather_until = self._loop.time() + _GATHER_SECONDS
-            self._loop.call_soon(self._gather, 0, 0)
+            if self._handed_over >= _MANY:
+                self._loop.call_later(_GATHER_SECONDS, self._hand_over)
+            else:
+                self._gather_until = self._loop.time() + _GATHER_SECONDS
+                self._loop.call_soon(self._gather, 0, 0)
         self._gathered.append((topic, record, partition, acknowledged))
         return acknowledged
 
@@ -158,6 +164,7 @@ class Publisher:
 
     def _hand_over(self) -> None:
         gathered, self._gathered = self._gathered, []
+        self._handed_over = len(gathered)
         for each in gathered:
             self._produce(*each)
         if gathered and not self._visit_is_near:

@@ -39,6 +39,17 @@ class Cluster:
     quick_groups: bool = True
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a longer run of kills be asked for."""
+    parser.addoption("--moments", type=int, default=5, help="kills and freezes of members, with each group protocol")
+
+
+@pytest.fixture
+def moments(pytestconfig: pytest.Config) -> int:
+    """Give the number of kills and freezes."""
+    return int(pytestconfig.getoption("--moments"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a Kafka, so that `-m 'not kafka'` leaves it out."""
     for item in items:
