@@ -27,6 +27,7 @@ IMPATIENT: dict[str, Any] = {
     "parked_attempts": 2,
     "supersede": False,
 }
+DOWN = "answered 503 internal_server_error: the destination itself does not work"
 ATTEMPTS = {2, 3}
 """Two turns; and before them one in the lane, for those that did not wait behind another."""
 
@@ -66,7 +67,7 @@ def assert_understandable(letter: ReceivedRecord, source: list[ReceivedRecord]) 
     assert (letter.key, letter.value) == (original.key, original.value)
     assert sorted(letter.headers[:-1]) == sorted(original.headers)
     assert why.attempts in ATTEMPTS
-    assert (why.reason, why.error) == ("budget_spent", "Fuse answered 503")
+    assert (why.reason, why.error) == ("budget_spent", DOWN)
 
 
 def healthy(manifest: Manifest) -> Manifest:
