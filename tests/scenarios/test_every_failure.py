@@ -54,6 +54,7 @@ GIVEN: dict[str, Any] = {
     "parked_max_seconds": 0.5,
     "parked_attempts": 3,
     "tenant_probe_seconds": 1,
+    "call_timeout_seconds": 1,
     "supersede": False,
 }
 
@@ -61,7 +62,7 @@ GIVEN: dict[str, Any] = {
 async def test_each_failure_ends_as_the_table_says_and_wrong_keys_cost_a_tenant_nothing_but_time(stage: Stage) -> None:
     """Defends promises 4, 5, 6 and 11."""
     async with stage(members=2, plan=Plan(delay=0.01, rules=(WRONG_KEYS, *RULES)), **GIVEN) as scenario:
-        manifest = await scenario.send(400, Mix(connections=150, other_share=0))
+        manifest = await scenario.send(200, Mix(connections=100, other_share=0))
         waiting = {event.id for event in manifest.accepted if event.tenant == MISCONFIGURED}
         await scenario.ended({event.id for event in manifest.accepted} - waiting)
         await until(lambda: alarmed(scenario), 30, scenario.pipeline.check)
