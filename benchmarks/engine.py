@@ -48,7 +48,7 @@ _POLICY = Policy(
     parked_span=100_000,
 )
 _APPLIED = Applied(status=200)
-_FAILED = Failed(error="the sync call was answered 503", jitter=0.5, status=503)
+FAILED = Failed(error="the sync call was answered 503", jitter=0.5, status=503)
 _LATER = 10_000_000
 """Milliseconds after which everything parked is due."""
 _CALIBRATION_ROUNDS = 2_000_000
@@ -209,7 +209,7 @@ def _beside(parked: int, events: int) -> Iterator[tuple[str, float]]:
         yield f"taking over {parked:,} parked", parked / taking_over
     others = Source(20_000, start=parked)
     yield f"plain, {parked:,} parked", _handle(driver, others, events)
-    driver.result = _FAILED
+    driver.result = FAILED
     yield f"parking, {parked:,} parked", _handle(driver, others, events)
     driver.now, driver.calls, driver.result = driver.now + 2 * _LATER, events, _APPLIED
     yield f"draining, {parked + events:,} parked", events / _seconds(driver.tick)
