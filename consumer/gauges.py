@@ -11,7 +11,7 @@ class Gauges:
     """One measurement. Units end the names; each has its bound in the settings.
 
     `unacknowledged_parks` are parks that Kafka has not acknowledged; `paused_partitions` are not read since something
-    is at its bound; `unreadable_records` counts since the start.
+    is at its bound; `held_destinations` are those to which no call starts but a probe; `unreadable_records` counts since the start.
     """
 
     partitions: int
@@ -24,13 +24,14 @@ class Gauges:
     unacknowledged_parks: int
     paused_partitions: int
     unreadable_records: int
+    held_destinations: int
 
     def as_fields(self) -> dict[str, int]:
         """Give the names and values for a log line."""
         return asdict(self)
 
 
-def gauges(engines: Sequence[PartitionEngine], calls: int, unreadable: int) -> Gauges:
+def gauges(engines: Sequence[PartitionEngine], calls: int, unreadable: int, held: int) -> Gauges:
     """Measure the engines of a member; the distance is that of the partition where it is longest."""
     loads = [engine.load for engine in engines]
     return Gauges(
@@ -44,4 +45,5 @@ def gauges(engines: Sequence[PartitionEngine], calls: int, unreadable: int) -> G
         unacknowledged_parks=sum(load.parking for load in loads),
         paused_partitions=sum(engine.paused for engine in engines),
         unreadable_records=unreadable,
+        held_destinations=held,
     )

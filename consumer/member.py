@@ -35,6 +35,7 @@ from consumer.engine.partition import PartitionEngine
 from consumer.engine.policy import Policy
 from consumer.engine.retry import Failed
 from consumer.gauges import Gauges, gauges
+from consumer.holds import Waiter
 from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE, Lease
 from consumer.limits import share
 from consumer.scratch import Scratch
@@ -108,6 +109,7 @@ class GroupMember:
             self._tenures.pop(tenure.partition, None)
             tenure.end()
             self._log.info(LogEvent.PARTITION_RELEASED, partition=tenure.partition, held=tenure.engine.held)
+        self._calls.holds.forget()
         self._share_bounds()
         return requests
 
@@ -118,6 +120,7 @@ class GroupMember:
             if tenure is not None:
                 tenure.abandon()
                 self._log.warning(LogEvent.PARTITION_LOST, partition=partition, held=tenure.engine.held)
+        self._calls.holds.forget()
         self._share_bounds()
 
     def abandon(self) -> None:
@@ -128,7 +131,13 @@ class GroupMember:
 
     def regular_work(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Give what has to go on beside all else for as long as this member lives."""
-        return (self.commit_regularly(), self.tick_regularly(), self.trim_regularly(), self.measure_regularly())
+        return (
+            self.commit_regularly(),
+            self.tick_regularly(),
+            self._calls.holds.release_regularly(),
+            self.trim_regularly(),
+            self.measure_regularly(),
+        )
 
     async def commit_regularly(self) -> None:
         """Commit every frontier at the interval of the settings, or as often as the lease needs it, for ever."""
@@ -159,7 +168,8 @@ class GroupMember:
 
     def gauges(self) -> Gauges:
         """Measure what this member holds against its bounds."""
-        return gauges([tenure.engine for tenure in self._tenures.values()], self._slots.taken, self.unreadable)
+        engines = [tenure.engine for tenure in self._tenures.values()]
+        return gauges(engines, self._slots.taken, self.unreadable, self._calls.holds.open)
 
     # Taking over.
 
@@ -224,22 +234,43 @@ class GroupMember:
             return Unreadable(offset=record.offset, record=record, reason=error.reason, error=str(error))
         return Waiting(offset=record.offset, lane=record.key or b"", size=record.size, event=event)
 
-    def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
-        if not tenure.engine.may_start:
+    def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot, *, permitted: bool = False) -> bool:
+        if not self._is_wanted(tenure, waiting):
             return False
-        if superseded := tenure.engine.superseded(waiting, self._now()):
-            self._carry_out(tenure, superseded)
+        destination = self._calls.destination(waiting.event)
+        if not permitted and not self._calls.holds.may_start(destination):
+            self._wait_for(destination, tenure, waiting)
             return False
         call = self._run(self._handle(tenure, waiting, slot), tenure.calls)
         # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
         call.add_done_callback(lambda _: slot.give_back())
         return True
 
+    def _is_wanted(self, tenure: Tenure, waiting: Waiting) -> bool:
+        """Say whether an event is to be called; one that a later event covers is settled instead."""
+        if not tenure.engine.may_start:
+            return False
+        superseded = tenure.engine.superseded(waiting, self._now())
+        self._carry_out(tenure, superseded)
+        return not superseded
+
+    def _wait_for(self, destination: str | None, tenure: Tenure, waiting: Waiting) -> None:
+        """Let an event wait for its destination, without a slot and without a task."""
+        tenant, start = waiting.event.tenant, partial(self._start, tenure, waiting, permitted=True)
+        waiter = Waiter(
+            tenant=tenant,
+            alive=lambda: tenure.engine.may_start,
+            wanted=partial(self._is_wanted, tenure, waiting),
+            go=partial(self._slots.request, tenant, start),
+        )
+        self._calls.holds.wait(destination, waiter)
+
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
         ending = await self._calls.handle(
             waiting,
             sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
             leased=lambda: tenure.rest(tenure.lease.held),
+            held=lambda wait: tenure.rest(partial(slot.without, wait)),
         )
         if tenure.over:
             return
