@@ -20,7 +20,6 @@ from schemas.outcome import HandlerResult
 from schemas.record import encode_attribute
 from schemas.telemetry import LogEvent
 
-
 Wait = Callable[[], Awaitable[None]]
 
 

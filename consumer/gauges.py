@@ -11,7 +11,7 @@ class Gauges:
     """One measurement. Units end the names; each has its bound in the settings.
 
     `unacknowledged_parks` are parks that Kafka has not acknowledged; `paused_partitions` are not read since something
-    is at its bound; `held_destinations` are those to which no call starts but a probe; `unreadable_records` counts since the start.
+    is at its bound; `unreadable_records` counts since the start; to `held_destinations` no call starts but a probe.
     """
 
     partitions: int

@@ -39,7 +39,7 @@ class HasDestination(Protocol):
         """Give the base URL that handling this event will call; None if it will call nobody."""
 
 
-def destination_of(handler: Handler) -> Callable[[Event], str | None]:
+def destination_of(handler: object) -> Callable[[Event], str | None]:
     """Give what says whom a handler calls: nobody, for one that does not tell."""
     return handler.destination if isinstance(handler, HasDestination) else _nobody
 

@@ -112,7 +112,7 @@ class Holds:
 
     def release(self) -> None:
         """Let start what may start now, one tenant after the other."""
-        for destination, held in self._held.items():
+        for destination, held in [*self._held.items()]:  # what is let start may call a new destination
             _release(held)
             _log_change(destination, held)
 

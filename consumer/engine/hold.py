@@ -99,9 +99,10 @@ class Hold:
         if began < self._since or self.state is HoldState.OPEN:
             return True
         self._reports.add(now, failed=True)
-        if self._is_too_much(now):
+        too_much = self._is_too_much(now)
+        if too_much:
             self._open(now)
-        return self.state is HoldState.OPEN
+        return too_much
 
     def is_due(self, now: int) -> bool:
         """Say whether a call may start, without taking the permission."""
