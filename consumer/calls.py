@@ -3,53 +3,122 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import structlog
 
 from consumer.engine.endings import Ending
 from consumer.engine.lanes import Waiting
 from consumer.engine.retry import LaneBudget
-from consumer.handler import Context, Handler
+from consumer.handler import Context, Handler, destination_of
+from consumer.holds import Holds, now
 from consumer.retry import Trial, attempt_within, describe
-from schemas.errors import Retryable
+from schemas.errors import DestinationDown, Permanent, Retryable
 from schemas.event import Event
 from schemas.outcome import HandlerResult
 from schemas.record import encode_attribute
 from schemas.telemetry import LogEvent
 
+Wait = Callable[[], Awaitable[None]]
+
+
+async def _in_place(wait: Wait) -> None:
+    await wait()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """The work on one event: whom it calls, the seconds it was held, and the attempts that only show an outage."""
+
+    destination: str | None
+    held: float = 0.0
+    spared: int = 0
+    was_spared: bool = False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """Handle events with `handler`, within `budget`. `clock` gives seconds since the epoch."""
+    """Handle events with `handler`, within `budget`, when `holds` let them. `clock` gives seconds since the epoch."""
 
     handler: Handler
     budget: LaneBudget
     clock: Callable[[], float] = time.time
+    holds: Holds = field(default_factory=Holds)
+    destination: Callable[[Event], str | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Look up once whether the handler says whom it calls."""
+        object.__setattr__(self, "destination", destination_of(self.handler))
+
+    def milliseconds(self) -> int:
+        """Give the time in milliseconds since the epoch."""
+        return _milliseconds(self.clock())
 
     async def handle(
-        self, waiting: Waiting, sleep: Callable[[float], Awaitable[None]], leased: Callable[[], Awaitable[None]]
+        self,
+        waiting: Waiting,
+        sleep: Callable[[float], Awaitable[None]],
+        leased: Wait,
+        held: Callable[[Wait], Awaitable[None]] = _in_place,
     ) -> Ending:
         """Handle an event until it is done or its budget is spent; a parked one is tried once.
 
-        `sleep` waits between attempts; `leased` waits, before each, until this member surely owns the partition.
+        `sleep` waits between attempts; `leased` waits, before each, until this member surely owns the partition. Who
+        calls this has the destination's permission for the first; `held` carries out the wait for a further one.
         """
         event, before = waiting.event, waiting.tried.attempts
         await leased()  # before the clock is read: a time in which nobody may be called uses up nobody's budget
-        called = self.clock()
+        called, work = self.clock(), _Work(destination=self.destination(event))
 
         async def attempt(number: int) -> HandlerResult:
             if number > 1:
+                await self._pass(event.tenant, work, held)
                 await leased()
-            return await self._call(event, Context(idempotency_key=event.idempotency_key, attempt=before + number))
+            context = Context(idempotency_key=event.idempotency_key, attempt=before + number)
+            return await self._report(work, partial(self._call, event, context))
 
         def failed(number: int, error: BaseException, wait: float) -> None:
             _log_delay(event, before + number, error, wait, self.clock())
 
         budget = replace(self.budget, attempts=1) if waiting.parked else self.budget
-        trial = Trial(budget=budget, clock=self.clock, sleep=sleep, failed=failed)
+        trial = Trial(
+            budget=budget,
+            clock=lambda: self.clock() - work.held,
+            sleep=sleep,
+            failed=failed,
+            spares=lambda: work.was_spared,
+        )
         result, attempts = await attempt_within(attempt, trial)
-        return Ending(result=result, attempts=attempts, called=_milliseconds(called), ended=_milliseconds(self.clock()))
+        return Ending(
+            result=result,
+            attempts=attempts,
+            called=_milliseconds(called),
+            ended=_milliseconds(self.clock()),
+            spared=work.spared,
+        )
+
+    async def _pass(self, tenant: str, work: _Work, held: Callable[[Wait], Awaitable[None]]) -> None:
+        """Wait until the destination may be called; that time is not the event's."""
+        if not self.holds.may_start(work.destination):
+            began = self.clock()
+            await held(partial(self.holds.passed, work.destination, tenant))
+            work.held += self.clock() - began
+
+    async def _report(self, work: _Work, call: Callable[[], Awaitable[HandlerResult]]) -> HandlerResult:
+        """Call, and tell the hold what that shows of the destination; an error of the handler's own shows nothing."""
+        began, work.was_spared = now(), False
+        try:
+            result = await call()
+        except DestinationDown:
+            work.was_spared = self.holds.failed(work.destination, began)
+            work.spared += work.was_spared
+            raise
+        except (Retryable, Permanent):
+            self.holds.succeeded(work.destination, began)
+            raise
+        self.holds.succeeded(work.destination, began)
+        return result
 
     async def _call(self, event: Event, context: Context) -> HandlerResult:
         try:

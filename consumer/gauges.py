@@ -11,7 +11,8 @@ class Gauges:
     """One measurement. Units end the names; each has its bound in the settings.
 
     `unacknowledged_writes` are outcomes, parks and dead letters that Kafka has not acknowledged; `paused_partitions`
-    are not read since something is at its bound; `unreadable_records` counts since the start.
+    are not read since something is at its bound; `unreadable_records` counts since the start; to
+    `held_destinations` no call starts but a probe.
     """
 
     partitions: int
@@ -25,13 +26,14 @@ class Gauges:
     paused_partitions: int
     unreadable_records: int
     misconfigured_accounts: int
+    held_destinations: int
 
     def as_fields(self) -> dict[str, int]:
         """Give the names and values for a log line."""
         return asdict(self)
 
 
-def gauges(engines: Sequence[PartitionEngine], *, calls: int, unreadable: int, misconfigured: int) -> Gauges:
+def gauges(engines: Sequence[PartitionEngine], *, calls: int, unreadable: int, misconfigured: int, held: int) -> Gauges:
     """Measure the engines of a member; the distance is that of the partition where it is longest."""
     loads = [engine.load for engine in engines]
     return Gauges(
@@ -46,4 +48,5 @@ def gauges(engines: Sequence[PartitionEngine], *, calls: int, unreadable: int, m
         paused_partitions=sum(engine.paused for engine in engines),
         unreadable_records=unreadable,
         misconfigured_accounts=misconfigured,
+        held_destinations=held,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from schemas.event import Event
 from schemas.outcome import HandlerResult
@@ -25,3 +26,23 @@ Handler = Callable[[Event, Context], Awaitable[HandlerResult]]
 Return Applied or Ignored; raise Retryable (with `retry_after` in seconds if the other side named one) or Permanent.
 Any other exception counts as Retryable.
 """
+
+
+@runtime_checkable
+class HasDestination(Protocol):
+    """A handler that says whom it is going to call, so that calls to whoever is down as a whole are held.
+
+    It raises DestinationDown for a call that failed for such a reason; with any other answer the destination works.
+    """
+
+    def destination(self, event: Event) -> str | None:
+        """Give the base URL that handling this event will call; None if it will call nobody."""
+
+
+def destination_of(handler: object) -> Callable[[Event], str | None]:
+    """Give what says whom a handler calls: nobody, for one that does not tell."""
+    return handler.destination if isinstance(handler, HasDestination) else _nobody
+
+
+def _nobody(_: Event) -> None:
+    return None

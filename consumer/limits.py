@@ -1,6 +1,7 @@
 """Limits: the settings as the engine wants them."""
 
 from consumer.engine.doors import Doors
+from consumer.engine.hold import HoldPolicy
 from consumer.engine.policy import Bounds, Policy
 from consumer.engine.retry import Backoff, LaneBudget, ParkedBudget
 from schemas.settings import ConsumerSettings
@@ -13,6 +14,18 @@ def lane_budget(settings: ConsumerSettings) -> LaneBudget:
     """Say how long an event is tried in its lane."""
     backoff = Backoff(initial=settings.retry_initial_seconds, most=settings.retry_max_seconds)
     return LaneBudget(backoff=backoff, attempts=settings.retry_attempts, seconds=settings.retry_seconds)
+
+
+def hold_policy(settings: ConsumerSettings) -> HoldPolicy:
+    """Say when calls to a destination are held."""
+    return HoldPolicy(
+        share=settings.hold_failure_share,
+        failures=settings.hold_min_failures,
+        window=int(settings.hold_window_seconds * 1000),
+        probe=int(settings.hold_probe_seconds * 1000),
+        ramp=settings.hold_ramp_per_second,
+        ramp_time=int(settings.hold_ramp_seconds * 1000),
+    )
 
 
 def policy(settings: ConsumerSettings, *, tenants: int, supersedes: frozenset[str]) -> Policy:

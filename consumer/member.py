@@ -6,7 +6,6 @@ assigned ─▶ take over ─▶ received ─▶ start ─▶ handle ─▶ writ
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, assert_never
 
 import structlog
@@ -29,7 +28,7 @@ from consumer.engine.commands import (
     WriteSettle,
 )
 from consumer.engine.committed import Committed, read_committed
-from consumer.engine.endings import Place, Unreadable
+from consumer.engine.endings import Ending, Place, Unreadable
 from consumer.engine.lanes import Waiting
 from consumer.engine.partition import PartitionEngine
 from consumer.engine.policy import Policy
@@ -38,7 +37,8 @@ from consumer.gauges import Gauges, gauges
 from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE, Lease
 from consumer.limits import share
 from consumer.scratch import Scratch
-from consumer.slots import Slot, Slots
+from consumer.slots import Slots
+from consumer.starts import Starts
 from consumer.taking_over import take_over
 from consumer.tenure import Tenure, let_go
 from consumer.writes import Writes
@@ -67,7 +67,14 @@ class GroupMember:
         self._name = name
         self._calls = calls
         self._policy = policy
-        self._slots = Slots(settings.max_in_flight)
+        self._starts = Starts(
+            calls=calls,
+            slots=Slots(settings.max_in_flight),
+            doors=policy.doors,
+            settled=self._carry_out,
+            ended=self._ended,
+            run=self._run,
+        )
         self._tenures: dict[int, Tenure] = {}
         self._log = structlog.get_logger()
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -108,6 +115,7 @@ class GroupMember:
             self._tenures.pop(tenure.partition, None)
             tenure.end()
             self._log.info(LogEvent.PARTITION_RELEASED, partition=tenure.partition, held=tenure.engine.held)
+        self._calls.holds.forget()
         self._share_bounds()
         return requests
 
@@ -118,6 +126,7 @@ class GroupMember:
             if tenure is not None:
                 tenure.abandon()
                 self._log.warning(LogEvent.PARTITION_LOST, partition=partition, held=tenure.engine.held)
+        self._calls.holds.forget()
         self._share_bounds()
 
     def abandon(self) -> None:
@@ -128,7 +137,13 @@ class GroupMember:
 
     def regular_work(self) -> Sequence[Coroutine[Any, Any, None]]:
         """Give what has to go on beside all else for as long as this member lives."""
-        return (self.commit_regularly(), self.tick_regularly(), self.trim_regularly(), self.measure_regularly())
+        return (
+            self.commit_regularly(),
+            self.tick_regularly(),
+            self._starts.release_regularly(),
+            self.trim_regularly(),
+            self.measure_regularly(),
+        )
 
     async def commit_regularly(self) -> None:
         """Commit every frontier at the interval of the settings, or as often as the lease needs it, for ever."""
@@ -161,7 +176,13 @@ class GroupMember:
         """Measure what this member holds against its bounds."""
         engines = [tenure.engine for tenure in self._tenures.values()]
         closed = len(self._policy.doors.closed)
-        return gauges(engines, calls=self._slots.taken, unreadable=self.unreadable, misconfigured=closed)
+        return gauges(
+            engines,
+            calls=self._starts.in_flight,
+            unreadable=self.unreadable,
+            misconfigured=closed,
+            held=self._calls.holds.open,
+        )
 
     # Taking over.
 
@@ -204,7 +225,7 @@ class GroupMember:
         for command in commands:
             match command:
                 case Start(waiting=waiting):
-                    self._slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
+                    self._starts.request(tenure, waiting)
                 case WriteOutcome() | WritePark() | WriteSettle() | WriteDead():
                     self._writes.write(tenure, command)
                 case Pause():
@@ -226,29 +247,8 @@ class GroupMember:
             return Unreadable(offset=record.offset, record=record, reason=error.reason, error=str(error))
         return Waiting(offset=record.offset, lane=record.key or b"", size=record.size, event=event)
 
-    def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
-        if not tenure.engine.may_start:
-            return False
-        if superseded := tenure.engine.superseded(waiting, self._now()):
-            self._carry_out(tenure, superseded)
-            return False
-        turned_away = tenure.engine.turned_away(waiting, self._now())
-        if turned_away is not None:
-            self._carry_out(tenure, turned_away)
-            return False
-        call = self._run(self._handle(tenure, waiting, slot), tenure.calls)
-        # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
-        call.add_done_callback(lambda _: slot.give_back())
-        return True
-
-    async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
-        ending = await self._calls.handle(
-            waiting,
-            sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
-            leased=lambda: tenure.rest(tenure.lease.held),
-        )
-        if tenure.over:
-            return
+    def _ended(self, tenure: Tenure, waiting: Waiting, ending: Ending) -> None:
+        """Tell the engine how the handling of an event ended."""
         commands = tenure.engine.call_ended(waiting, ending)
         self._report_doors(ending.result.error if isinstance(ending.result, Failed) else "")
         if isinstance(ending.result, Failed) and commands:  # else it is left to the next owner
@@ -358,7 +358,7 @@ class GroupMember:
     # Tasks, and what ends them all.
 
     def _now(self) -> int:
-        return int(self._calls.clock() * 1000)
+        return self._calls.milliseconds()
 
     def _run(self, work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -25,12 +25,14 @@ class Trial:
     """How an event is tried: within this budget, with a clock in seconds, and a sleep that may be cancelled.
 
     `failed` hears of each failure that is tried again: the attempt's number, the error, and the seconds until then.
+    `spares` says of the failure just raised that it is not to be counted: the budget's time begins anew after it.
     """
 
     budget: LaneBudget
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     failed: Callable[[int, BaseException, float], None]
+    spares: Callable[[], bool] = lambda: False
 
 
 async def attempt_within(attempt: Attempt, trial: Trial) -> tuple[HandlerResult | Failed, int]:
@@ -47,7 +49,7 @@ async def attempt_within(attempt: Attempt, trial: Trial) -> tuple[HandlerResult 
 
 
 async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception) -> tuple[HandlerResult | Failed, int]:
-    made = 0
+    made = spared = 0
 
     async def again() -> HandlerResult:
         nonlocal made
@@ -57,10 +59,13 @@ async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception)
         return await attempt(made)
 
     def wait(state: RetryCallState) -> float:
-        error = _error(state)
-        seconds = trial.budget.wait(
-            state.attempt_number, trial.clock() - begun, retry_after=_retry_after(error), jitter=_jitter()
-        )
+        nonlocal spared, begun
+        after, jitter = _retry_after(_error(state)), _jitter()
+        if trial.spares():
+            spared, begun = spared + 1, trial.clock()
+            return trial.budget.backoff.wait(1, retry_after=after, jitter=jitter)
+        counted, elapsed = state.attempt_number - spared, trial.clock() - begun
+        seconds = trial.budget.wait(counted, elapsed, retry_after=after, jitter=jitter)
         return inf if seconds is None else seconds
 
     def tell(state: RetryCallState) -> None:

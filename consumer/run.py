@@ -16,7 +16,8 @@ from broker.subscription import Subscription
 from consumer.calls import Calls
 from consumer.clients import Clients
 from consumer.handlers.sync import SUPERSEDES, Sync, open_session
-from consumer.limits import lane_budget, policy
+from consumer.holds import Holds
+from consumer.limits import hold_policy, lane_budget, policy
 from consumer.member import GroupMember
 from schemas.event import Environment
 from schemas.process import stop_signal
@@ -68,7 +69,8 @@ async def open_member(
             Environment.PRODUCTION: settings.fuse_production_url,
         }
         handler = Sync(session=session, tenants=tenants, base_urls=urls, failures=settings.failures)
-        calls = Calls(handler=handler, budget=lane_budget(settings))
+        holds = Holds(hold_policy(settings), most=_destinations(tenants))
+        calls = Calls(handler=handler, budget=lane_budget(settings), holds=holds)
         treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
         member = GroupMember(settings, _member_name(), calls, treated)
         _end_on_unexpected(member)
@@ -85,6 +87,12 @@ async def open_member(
         async with subscription:
             structlog.get_logger().info(LogEvent.MEMBER_STARTED, group=settings.group, topic=settings.topic)
             yield member, subscription, publisher
+
+
+def _destinations(tenants: Tenants) -> int:
+    """Count the base URLs there can be: those of the tenants file, and one for each environment."""
+    own = {account.base_url for tenant in tenants.values() for account in tenant.accounts.values()}
+    return len(own - {None}) + len(Environment)
 
 
 def _member_name() -> str:

@@ -1,7 +1,8 @@
 """Slots: how many calls are in flight at once, and whose turn is next."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from consumer.engine.schedule import Schedule
 
@@ -54,8 +55,12 @@ class Slot:
 
     async def sleep(self, seconds: float) -> None:
         """Sleep without the slot, and wait for one again."""
+        await self.without(partial(asyncio.sleep, seconds))
+
+    async def without(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Wait for something without the slot, and then for a slot again."""
         self.give_back()
-        await asyncio.sleep(seconds)
+        await wait()
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._slots.request(self._tenant, lambda _: self._regain(granted))
         await granted

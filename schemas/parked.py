@@ -27,6 +27,7 @@ class Why(StrEnum):
     BEHIND = "behind"
     LANE_FULL = "lane_full"
     TENANT_FULL = "tenant_full"
+    DESTINATION_FULL = "destination_full"
     MISCONFIGURED = "misconfigured"
 
 
@@ -52,8 +53,8 @@ class Park(BaseModel):
     called: int | None = Field(default=None, ge=0, le=MOST, description="When the first call started.")
     since: int = Field(ge=0, le=MOST, description="When the event was first parked.")
     reason: Why = Field(
-        description="Why it waits: its last call failed, an earlier event of its lane is parked, its lane or its "
-        "tenant has more than its share of a member's memory, or its tenant's configuration is wrong."
+        description="Why it waits: its last call failed, an earlier event of its lane is parked, its lane, its tenant "
+        "or a destination that is down has more than its share of a member's memory, or its tenant is misconfigured."
     )
     error: str | None = Field(default=None, description="What the last call failed with.")
 

@@ -286,6 +286,30 @@ class ConsumerSettings(PipelineSettings):
         "again at its end, so that what is before them can be deleted.",
         ge=100,
     )
+    hold_failure_share: float = _setting(
+        0.5,
+        "share of 1",
+        "Calls to a base URL are held when at least this share of those that ended within the window, and at least "
+        "`FUSE_SYNC_HOLD_MIN_FAILURES`, found it down: no connection, no answer in time, or a failure of its own.",
+        gt=0,
+        le=1,
+    )
+    hold_min_failures: int = _setting(
+        20, "calls", "Fewer failures within the window never hold the calls to a base URL.", ge=1
+    )
+    hold_window_seconds: float = _setting(10.0, "seconds", "How far back failures count for a hold.", ge=0.1)
+    hold_probe_seconds: float = _setting(
+        5.0, "seconds", "While calls are held one starts so often, to see whether the base URL works again.", ge=0.1
+    )
+    hold_ramp_per_second: int = _setting(
+        20,
+        "calls per second",
+        "Calls that start in the first second after a hold; as many more in each further one.",
+        ge=1,
+    )
+    hold_ramp_seconds: float = _setting(
+        30.0, "seconds", "How long after a hold the calls per second are limited.", ge=0
+    )
     commit_interval_seconds: float = _setting(1.0, "seconds", "How often the frontier is committed.", ge=0.05, le=60)
     session_timeout_seconds: float = _setting(
         10.0,

@@ -40,6 +40,8 @@ class LogEvent(StrEnum):
     EVENT_FAILED = "event.failed"
     DEAD_WRITTEN = "dead.written"
     DEAD_CUT = "dead.cut"
+    DESTINATION_HELD = "destination.held"
+    DESTINATION_RELEASED = "destination.released"
     MEMBER_MEASURED = "member.measured"
     PARKED_KEPT = "parked.kept"
     TENANT_MISCONFIGURED = "tenant.misconfigured"

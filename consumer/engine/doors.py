@@ -28,6 +28,8 @@ class Doors:
         self._changes: list[tuple[bytes, bool]] = []
         self.held: Collection[bytes] = frozenset()
         """The doors whose destination is down."""
+        self.others_work = False
+        """Whether there are destinations that are not down while some are."""
 
     @property
     def closed(self) -> Collection[bytes]:
@@ -41,6 +43,10 @@ class Doors:
     def is_shut(self, door: bytes) -> bool:
         """Say whether parked events at this door get no turn, but for a probe."""
         return door in self._probes or door in self.held
+
+    def is_in_the_way(self, door: bytes) -> bool:
+        """Say whether events at this door may not fill the memory, since others could be called."""
+        return self.others_work and door in self.held
 
     def close(self, door: bytes, now: int) -> bool:
         """Close a door, since a call has shown that nothing can work; say whether it was open."""

@@ -35,12 +35,16 @@ class Written(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a handler's work on an event ended, after so many calls. Times are milliseconds since the epoch."""
+    """How a handler's work on an event ended, after so many calls. Times are milliseconds since the epoch.
+
+    `spared` are those of the calls that failed because their destination was held: they use up no turn.
+    """
 
     result: HandlerResult | Failed
     attempts: int
     called: int
     ended: int
+    spared: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ def after(waiting: Waiting, ending: Ending) -> Tried:
     tried = waiting.tried
     return Tried(
         attempts=tried.attempts + ending.attempts,
-        turns=tried.turns + ending.attempts if waiting.parked else tried.turns,
+        turns=tried.turns + ending.attempts - ending.spared if waiting.parked else tried.turns,
         called=ending.called if tried.called is None else tried.called,
         since=tried.since,
     )

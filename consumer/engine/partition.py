@@ -23,6 +23,7 @@ from consumer.engine.parking import ParkedEntry, ParkedView, Parking
 from consumer.engine.policy import Bounds, Load, Policy, has_room, is_full
 from consumer.engine.retry import Failed
 from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
+from schemas.event import Event
 from schemas.outcome import Ended, OutcomeKind
 from schemas.parked import Why
 from schemas.record import to_record
@@ -266,20 +267,18 @@ class PartitionEngine:
 
     def _enter(self, waiting: Waiting) -> Sequence[Command]:
         """Let an event into its lane; what is too much for the lane or its tenant is parked."""
-        tenant_full = self._is_full_for(waiting.event.tenant)
-        if tenant_full and waiting.lane not in self._lanes:
-            return (self._park(waiting, Why.TENANT_FULL),)
+        full = self._why_full(waiting.event)
+        if full and waiting.lane not in self._lanes:
+            return (self._park(waiting, full),)
         behind = self._lanes.add(waiting)
         if not behind:
             return (Start(waiting=waiting),)
-        if tenant_full or behind > self._policy.lane_waiting:
-            why = Why.TENANT_FULL if tenant_full else Why.LANE_FULL
-            return [self._park(each, why) for each in self._lanes.take_behind(waiting.lane)]
+        if full or behind > self._policy.lane_waiting:
+            return [self._park(each, full or Why.LANE_FULL) for each in self._lanes.take_behind(waiting.lane)]
         return ()
 
-    def _is_full_for(self, tenant: str) -> bool:
-        share = self._policy.tenant_share
-        return share < 1 and self._lanes.held_by(tenant) >= share * self.bounds.events
+    def _why_full(self, event: Event) -> Why | None:
+        return self._policy.why_full(event, self._lanes, self.bounds)
 
     def _is_full(self) -> bool:
         return is_full(self.load, self._limits)

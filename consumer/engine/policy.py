@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from consumer.engine.doors import Doors
+from consumer.engine.doors import Doors, door_of
+from consumer.engine.lanes import Lanes
 from consumer.engine.retry import ParkedBudget
+from schemas.event import Event
+from schemas.parked import Why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,15 @@ class Policy:
     supersede: frozenset[str]
     parked_span: int
     doors: Doors = field(default_factory=Doors)
+
+    def why_full(self, event: Event, lanes: Lanes, bounds: Bounds) -> Why | None:
+        """Say why an event has to wait in the parked log: others are to find room in memory too."""
+        most = self.tenant_share * bounds.events
+        if self.tenant_share < 1 and lanes.held_by(event.tenant) >= most:
+            return Why.TENANT_FULL
+        if lanes.events >= most and self.doors.is_in_the_way(door_of(event)):
+            return Why.DESTINATION_FULL
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,14 @@ class Sync:
         account = self._account(event)
         return await self._call(sync_request(event, account, account.base_url or self.base_urls[event.environment]))
 
+    def destination(self, event: Event) -> str | None:
+        """Give the base URL that the call will go to; None if there will be none."""
+        tenant = self.tenants.get(event.tenant)
+        account = tenant.accounts.get(event.environment) if tenant else None
+        if event.type != WebhookType.SYNC_DATA or account is None:
+            return None
+        return account.base_url or self.base_urls[event.environment]
+
     def _account(self, event: Event) -> Account:
         tenant = self.tenants.get(event.tenant)
         account = tenant.accounts.get(event.environment) if tenant else None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from consumer.handler import Context
+from schemas.errors import DestinationDown
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult
 from schemas.record import ReceivedRecord, Record, to_record
@@ -144,6 +145,12 @@ class ScriptedHandler:
     inside: set[str] = field(default_factory=set)
     cancelled: list[str] = field(default_factory=list)
     most: int = 0
+    destinations: dict[str, str] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
+
+    def destination(self, handled: Event) -> str | None:
+        """Say whom a call is for: what the tenant's is, if it has one."""
+        return self.destinations.get(handled.tenant)
 
     def hold(self, *names: str) -> None:
         """Keep calls of these events in flight until `release`."""
@@ -164,6 +171,8 @@ class ScriptedHandler:
         self.most = max(self.most, len(self.inside))
         try:
             await self._wait(handled.id)
+            if self.destinations.get(handled.tenant) in self.down:
+                raise DestinationDown("nobody answers")
             return await self._step(handled.id)
         finally:
             self.inside.discard(handled.id)

@@ -8,7 +8,8 @@ from broker.subscription import Assignment, CommitRequest
 from consumer.calls import Calls
 from consumer.engine.committed import Committed, read_committed
 from consumer.handlers.sync import SUPERSEDES
-from consumer.limits import lane_budget, policy
+from consumer.holds import Holds
+from consumer.limits import hold_policy, lane_budget, policy
 from consumer.member import GroupMember
 from schemas.event import Event
 from tests.consumer.fakes import (
@@ -36,7 +37,8 @@ class Stage:
         self.log = kafka.logs
         self.publisher, self.logs, self.trimmer = kafka.publisher, kafka.reader, kafka.trimmer
         self.subscription = kafka.subscription
-        calls = Calls(handler=self.handler, budget=lane_budget(self.settings), clock=clock)
+        holds = Holds(hold_policy(self.settings))
+        calls = Calls(handler=self.handler, budget=lane_budget(self.settings), clock=clock, holds=holds)
         treated = policy(self.settings, tenants=tenants, supersedes=SUPERSEDES)
         self.member = GroupMember(self.settings, "me", calls, treated)
         self.member.connect(kafka.clients())

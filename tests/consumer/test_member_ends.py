@@ -126,7 +126,7 @@ def test_nothing_is_left_running_when_everything_has_been_let_go() -> None:
             await on.release(2)
             await settle()
             assert asyncio.all_tasks() == before
-            assert on.member._slots.taken == 0  # noqa: SLF001 - nothing public says it
+            assert on.member._starts.slots.taken == 0  # noqa: SLF001 - nothing public says it
             assert not on.member._tenures  # noqa: SLF001 - likewise
 
     play(story())

@@ -1,0 +1,165 @@
+"""Holds: which destinations this member may call now, and what waits until it may."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import structlog
+
+from consumer.engine.hold import Hold, HoldPolicy, HoldState
+from consumer.engine.schedule import Schedule
+from schemas.telemetry import LogEvent
+
+TICK_SECONDS = 0.05
+_NEVER = HoldPolicy(share=1.0, failures=sys.maxsize, window=1_000, probe=1_000, ramp=1, ramp_time=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiter:
+    """What waits for permission to start a call.
+
+    `alive` says whether it still waits. `wanted` says the same just before it gets the permission, and may settle it in
+    another way. `go` is called with the permission.
+    """
+
+    tenant: str
+    alive: Callable[[], bool]
+    wanted: Callable[[], bool]
+    go: Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Held:
+    """A destination: its hold, what was logged of it, and what waits for it, in turns of the tenants."""
+
+    hold: Hold
+    logged: HoldState = HoldState.CLOSED
+    queue: Schedule[Waiter] = field(default_factory=Schedule)
+    waiting: int = 0
+
+    def add(self, waiter: Waiter) -> None:
+        self.queue.add(waiter.tenant, waiter)
+        self.waiting += 1
+
+    def take(self) -> Waiter | None:
+        waiter = self.queue.take()
+        if waiter is not None:
+            self.waiting -= 1
+        return waiter
+
+
+class Holds:
+    """The holds of all destinations of a member, `most` at most: one beyond that is called without a hold.
+
+    What waits is bounded by those who wait: an engine has each event started once.
+    """
+
+    def __init__(self, policy: HoldPolicy = _NEVER, most: int = 100) -> None:
+        self._policy = policy
+        self._most = most
+        self._held: dict[str, _Held] = {}
+
+    @property
+    def open(self) -> int:
+        """How many destinations are held."""
+        return len(self.down)
+
+    @property
+    def known(self) -> int:
+        """Count the destinations that have been called, or were to be."""
+        return len(self._held)
+
+    @property
+    def down(self) -> Collection[str]:
+        """Name the destinations that are held."""
+        return {name for name, held in self._held.items() if held.hold.state is HoldState.OPEN}
+
+    def may_start(self, destination: str | None) -> bool:
+        """Take the permission for a call, if there is one and nobody has been waiting for it."""
+        held = self._find(destination)
+        return held is None or (not held.waiting and held.hold.may_start(now()))
+
+    def wait(self, destination: str | None, waiter: Waiter) -> None:
+        """Have `waiter` wait, after `may_start` has said no."""
+        held = self._find(destination)
+        if held is None:
+            waiter.go()
+        else:
+            held.add(waiter)
+
+    async def passed(self, destination: str | None, tenant: str) -> None:
+        """Return with the permission for a call."""
+        if self.may_start(destination):
+            return
+        permitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def waits() -> bool:
+            return not permitted.done()
+
+        self.wait(destination, Waiter(tenant=tenant, alive=waits, wanted=waits, go=lambda: permitted.set_result(None)))
+        await permitted
+
+    def succeeded(self, destination: str | None, began: int) -> None:
+        """Hear that a call which began at that time was answered, by whatever shows that the destination works."""
+        if (held := self._find(destination)) is not None:
+            held.hold.succeeded(now(), began)
+
+    def failed(self, destination: str | None, began: int) -> bool:
+        """Hear that the destination was down for a call; say whether the hold is the reason, and not the event."""
+        held = self._find(destination)
+        if held is None or destination is None:
+            return False
+        spared = held.hold.failed(now(), began)
+        _log_change(destination, held)
+        return spared
+
+    def release(self) -> None:
+        """Let start what may start now, one tenant after the other."""
+        for destination, held in [*self._held.items()]:  # what is let start may call a new destination
+            _release(held)
+            _log_change(destination, held)
+
+    def forget(self) -> None:
+        """Drop what does not wait any more: its partition was let go."""
+        for held in self._held.values():
+            for waiter in [waiter for _ in range(held.waiting) if (waiter := held.take()) is not None]:
+                if waiter.alive():
+                    held.add(waiter)
+
+    def _find(self, destination: str | None) -> _Held | None:
+        if destination is None:
+            return None
+        if destination not in self._held and len(self._held) < self._most:
+            self._held[destination] = _Held(Hold(self._policy))
+        return self._held.get(destination)
+
+
+def now() -> int:
+    """Give the time in milliseconds of a clock that never jumps."""
+    return int(asyncio.get_running_loop().time() * 1000)
+
+
+def _release(held: _Held) -> None:
+    """Give permissions only to those who want them: a probe given to nobody would cost an interval."""
+    while held.waiting and held.hold.is_due(now()):
+        waiter = held.take()
+        if waiter is not None and waiter.wanted() and held.hold.may_start(now()):
+            waiter.go()
+
+
+def _log_change(destination: str, held: _Held) -> None:
+    """Log that a hold has opened, or that it has closed again; the ramp between is not worth a line."""
+    held.hold.advance(now())
+    state, logged = held.hold.state, held.logged
+    if state is logged:
+        return
+    held.logged = state
+    if state is HoldState.OPEN:
+        counted = held.hold.counted(now())
+        share = round(counted.failures / max(1, counted.calls), 3)
+        structlog.get_logger().error(
+            LogEvent.DESTINATION_HELD, destination=destination, failures=counted.failures, share=share
+        )
+    elif state is HoldState.CLOSED:
+        structlog.get_logger().info(LogEvent.DESTINATION_RELEASED, destination=destination)

@@ -1,0 +1,104 @@
+"""Starts: from an engine's `Start` to a call: a slot, then what the doors and the holds say, then the call's task."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from consumer.calls import Calls
+from consumer.engine.commands import Command
+from consumer.engine.doors import Doors, door_of
+from consumer.engine.endings import Ending
+from consumer.engine.lanes import Waiting
+from consumer.holds import TICK_SECONDS, Waiter
+from consumer.slots import Slot, Slots
+from consumer.tenure import Tenure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starts:
+    """Start calls for tenures.
+
+    `settled` is told what the engine wants for an event that is not called after all, `ended` how a call ended. `run`
+    starts a task, for as long as it is in the set that it is given.
+    """
+
+    calls: Calls
+    slots: Slots
+    doors: Doors
+    settled: Callable[[Tenure, Sequence[Command]], None]
+    ended: Callable[[Tenure, Waiting, Ending], None]
+    run: Callable[[Coroutine[Any, Any, None], set[asyncio.Task[None]]], asyncio.Task[None]]
+    _behind: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    """The doors behind which each destination lies, as far as they have been met while it was held."""
+
+    @property
+    def in_flight(self) -> int:
+        """Count the calls in flight."""
+        return self.slots.taken
+
+    def request(self, tenure: Tenure, waiting: Waiting) -> None:
+        """Start the handling of an event as soon as there is room, and its destination may be called."""
+        self.slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
+
+    async def release_regularly(self) -> None:
+        """Let start what waits for a destination and may be called by now, for ever."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self.calls.holds.release()
+            self._hold_doors()
+
+    def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot, *, permitted: bool = False) -> bool:
+        if not self._is_wanted(tenure, waiting):
+            return False
+        destination = self.calls.destination(waiting.event)
+        if destination is not None and not permitted and not self.calls.holds.may_start(destination):
+            self._wait_for(destination, tenure, waiting)
+            return False
+        call = self.run(self._handle(tenure, waiting, slot), tenure.calls)
+        # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
+        call.add_done_callback(lambda _: slot.give_back())
+        return True
+
+    def _is_wanted(self, tenure: Tenure, waiting: Waiting) -> bool:
+        """Say whether an event is to be called; what a later one covers, or a closed door stops, is settled instead."""
+        engine, now = tenure.engine, self.calls.milliseconds()
+        if not engine.may_start:
+            return False
+        settling = engine.superseded(waiting, now) or engine.turned_away(waiting, now)
+        if settling is None:
+            return True
+        self.settled(tenure, settling)
+        return False
+
+    def _wait_for(self, destination: str, tenure: Tenure, waiting: Waiting) -> None:
+        """Let an event wait for its destination, without a slot and without a task."""
+        tenant, start = waiting.event.tenant, partial(self._start, tenure, waiting, permitted=True)
+        self._behind[destination].add(door_of(waiting.event))
+        waiter = Waiter(
+            tenant=tenant,
+            alive=lambda: tenure.engine.may_start,
+            wanted=partial(self._is_wanted, tenure, waiting),
+            go=partial(self.slots.request, tenant, start),
+        )
+        self.calls.holds.wait(destination, waiter)
+
+    def _hold_doors(self) -> None:
+        """Tell the engines which doors lead to a destination that is down: what is parked there gets no turn."""
+        down = self.calls.holds.down
+        for destination in [destination for destination in self._behind if destination not in down]:
+            del self._behind[destination]
+        self.doors.held = frozenset().union(*self._behind.values())
+        self.doors.others_work = 0 < len(down) < self.calls.holds.known
+
+    async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
+        ending = await self.calls.handle(
+            waiting,
+            sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
+            leased=lambda: tenure.rest(tenure.lease.held),
+            held=lambda wait: tenure.rest(partial(slot.without, wait)),
+        )
+        if not tenure.over:
+            self.ended(tenure, waiting, ending)
