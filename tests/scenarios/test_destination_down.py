@@ -1,25 +1,26 @@
 """One of two destinations is down as a whole, and recovers: its calls are held, probed, and let go bit by bit.
 
-Both are the same fake Fuse under two names: calls of the production environment go to `localhost`. What is out there
-is every tenant that has such an account; one of them has another, at the destination that works, and fails there alone.
+Both are the same fake Fuse under two names: calls of the production environment go to `localhost`. The tenant that has
+accounts in both environments is left out, since the fake Fuse fails a tenant and not an environment.
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from sandbox.calls import Call
 from sandbox.generator import Mix
 from sandbox.plan import Answer, Plan, Rule
-from sandbox.sender import Pace
+from sandbox.sender import Pace, send
 from schemas.event import Environment
 from schemas.outcome import Ended, OutcomeKind
 from schemas.telemetry import LogEvent
-from tests.scenarios.conftest import Scenario, Stage, until
+from tests.scenarios.conftest import Scenario, Stage, until, webhooks
 
-EVENTS = 500
+EVENTS = 300
 MIX = Mix(connections=100, other_share=0)
 OUT, WELL = (
-    Plan(rules=(Rule(tenant="[ace]*", action=Answer(do="answer", status=503)),)),
+    Plan(rules=(Rule(tenant="[ce]*", action=Answer(do="answer", status=503)),)),
     Plan(),
 )
 IN_FLIGHT, FAILURES, PROBE, RAMP = 20, 10, 0.5, 20
@@ -39,7 +40,8 @@ async def test_a_destination_that_is_down_is_held_and_the_other_is_not(stage: St
     """Defends promises 4, 6 and 11."""
     async with stage(members=1, plan=OUT, **SETTINGS) as scenario:
         await with_two_destinations(scenario)
-        manifest = await scenario.send(EVENTS, MIX, Pace(rate=250))
+        sent = (each for each in webhooks(MIX, 1) if each.tenant != "acme")
+        manifest = await send(islice(sent, EVENTS), scenario.pipeline.ingress_url, Pace(rate=250))
         await scenario.ended({event.id for event in manifest.accepted if event.tenant in {"borealis", "dune"}})
         await probed(scenario)
         outage = of_production(await scenario.calls())
