@@ -8,7 +8,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from consumer.handler import HasDestination
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Retryable
 from schemas.event import Event
 from schemas.telemetry import LogEvent
 from tests.consumer.fakes import ScriptedHandler, event, now, settle, until
@@ -131,6 +131,24 @@ def test_a_tenants_wrong_keys_hold_nobody() -> None:
             await until(lambda: len(on.log.parks()) == 30)
             assert len(starts_of(on, "blue")) == 30
             assert on.member.gauges().held_destinations == 0
+
+    play(story())
+
+
+def test_a_probe_that_is_refused_shows_that_the_destination_works() -> None:
+    """The answer is about the event or its tenant."""
+
+    async def story() -> None:
+        async with stage(**QUICK) as on:
+            await on.take(0)
+            send_out(on)
+            on.deliver(*crowd("acme", 30))
+            await until(lambda: on.member.gauges().held_destinations == 1)
+            on.handler.down = set()
+            for each in crowd("acme", 30):
+                on.handler.scripts[each.id].append(Retryable("too many", status=429))
+            await until(lambda: on.member.gauges().held_destinations == 0)
+            assert now() < 2 * QUICK["hold_probe_seconds"]
 
     play(story())
 
