@@ -8,7 +8,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from consumer.handler import HasDestination
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Retryable
 from schemas.event import Event
 from schemas.telemetry import LogEvent
 from tests.consumer.fakes import ScriptedHandler, event, now, settle, until
@@ -87,9 +87,9 @@ def test_an_outage_parks_and_kills_nothing_once_it_is_held_and_ends_in_a_ramp() 
             assert on.log.parks() == []
             assert {kind for _, kind in on.log.ended()} == {"applied"}
             assert all(in_order(on, "acme", lane) for lane in range(30))
-            ramp = [at for at in after[1:] if at < after[0] + 1]
-            assert 1 <= len(ramp) <= QUICK["hold_ramp_per_second"]
-            assert most_in_a_second(after[1:]) <= 5 * QUICK["hold_ramp_per_second"]
+            ramp = [at for at in after[1:] if at < after[0] + QUICK["hold_ramp_seconds"]]
+            assert 1 <= sum(at < after[0] + 1 for at in ramp) <= QUICK["hold_ramp_per_second"]
+            assert most_in_a_second(ramp) <= QUICK["hold_ramp_seconds"] * QUICK["hold_ramp_per_second"]
             changes = [line for line in logs if line["event"].startswith("destination.")]
             assert [line["event"] for line in changes] == [LogEvent.DESTINATION_HELD, LogEvent.DESTINATION_RELEASED]
             assert [changes[0][name] for name in ("destination", "failures", "share")] == [DOWN, 5, 1.0]
@@ -131,6 +131,24 @@ def test_a_tenants_wrong_keys_hold_nobody() -> None:
             await until(lambda: len(on.log.parks()) == 30)
             assert len(starts_of(on, "blue")) == 30
             assert on.member.gauges().held_destinations == 0
+
+    play(story())
+
+
+def test_a_probe_that_is_refused_shows_that_the_destination_works() -> None:
+    """The answer is about the event or its tenant."""
+
+    async def story() -> None:
+        async with stage(**QUICK) as on:
+            await on.take(0)
+            send_out(on)
+            on.deliver(*crowd("acme", 30))
+            await until(lambda: on.member.gauges().held_destinations == 1)
+            on.handler.down = set()
+            for each in crowd("acme", 30):
+                on.handler.scripts[each.id].append(Retryable("too many", status=429))
+            await until(lambda: on.member.gauges().held_destinations == 0)
+            assert now() < 2 * QUICK["hold_probe_seconds"]
 
     play(story())
 

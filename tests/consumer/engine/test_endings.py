@@ -115,3 +115,10 @@ def test_a_record_without_a_time_can_still_be_buried() -> None:
     found = unreadable(5)
     found = replace(found, record=replace(found.record, timestamp=-0.001))
     assert endings.unreadable(found, endings.letter_of_unreadable(found, 90, HERE), HERE).received == 0
+
+
+def test_calls_that_show_only_that_their_destination_is_down_use_up_no_turn() -> None:
+    """They were made all the same, and are counted as calls."""
+    before = replace(waiting(5), tried=Tried(attempts=3, turns=1), parked=True)
+    tried = endings.after(before, Ending(result=FAILED, attempts=5, called=1, ended=2, spared=4))
+    assert (tried.attempts, tried.turns) == (8, 2)

@@ -117,7 +117,7 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 def test_answers_of_any_kind_never_open_it() -> None:
