@@ -109,7 +109,6 @@ class GroupMember:
             self._tenures.pop(tenure.partition, None)
             tenure.end()
             self._log.info(LogEvent.PARTITION_RELEASED, partition=tenure.partition, held=tenure.engine.held)
-        self._calls.holds.forget()
         self._share_bounds()
         return requests
 
@@ -120,7 +119,6 @@ class GroupMember:
             if tenure is not None:
                 tenure.abandon()
                 self._log.warning(LogEvent.PARTITION_LOST, partition=partition, held=tenure.engine.held)
-        self._calls.holds.forget()
         self._share_bounds()
 
     def abandon(self) -> None:
@@ -205,6 +203,7 @@ class GroupMember:
     def _share_bounds(self) -> None:
         for tenure in self._tenures.values():
             tenure.engine.bounds = share(self._settings, len(self._tenures))
+        self._calls.holds.forget()  # what was waiting for partitions that are gone
 
     # Running.
 
@@ -237,8 +236,7 @@ class GroupMember:
     def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot, *, permitted: bool = False) -> bool:
         if not self._is_wanted(tenure, waiting):
             return False
-        destination = self._calls.destination(waiting.event)
-        if not permitted and not self._calls.holds.may_start(destination):
+        if not permitted and not self._calls.holds.may_start(destination := self._calls.destination(waiting.event)):
             self._wait_for(destination, tenure, waiting)
             return False
         call = self._run(self._handle(tenure, waiting, slot), tenure.calls)
