@@ -29,12 +29,16 @@ async def _in_place(wait: Wait) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """The work on one event: whom it calls, the seconds it was held, and the attempts that only show an outage."""
+    """The work on one event: whom it calls, the seconds it was held, and the attempts that only show an outage.
+
+    An attempt is fresh if it is the very first.
+    """
 
     destination: str | None
     held: float = 0.0
     spared: int = 0
     was_spared: bool = False
+    is_fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,7 @@ class Calls:
             if number > 1:
                 await self._pass(event.tenant, work, held)
                 await leased()
+            work.is_fresh = number == 1 and not waiting.parked
             context = Context(idempotency_key=event.idempotency_key, attempt=before + number)
             return await self._report(work, partial(self._call, event, context))
 
@@ -111,7 +116,7 @@ class Calls:
         try:
             result = await call()
         except DestinationDown:
-            work.was_spared = self.holds.failed(work.destination, began)
+            work.was_spared = self.holds.failed(work.destination, began, fresh=work.is_fresh)
             work.spared += work.was_spared
             raise
         except (Retryable, Permanent):

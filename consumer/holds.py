@@ -105,12 +105,15 @@ class Holds:
         if (held := self._find(destination)) is not None:
             held.hold.succeeded(now(), began)
 
-    def failed(self, destination: str | None, began: int) -> bool:
-        """Hear that the destination was down for a call; say whether the hold is the reason, and not the event."""
+    def failed(self, destination: str | None, began: int, *, fresh: bool) -> bool:
+        """Hear that the destination was down for a call; say whether the hold is the reason, and not the event.
+
+        A `fresh` call is the first one for its event.
+        """
         held = self._find(destination)
         if held is None or destination is None:
             return False
-        spared = held.hold.failed(now(), began)
+        spared = held.hold.failed(now(), began, fresh=fresh)
         _log_change(destination, held)
         return spared
 
@@ -119,6 +122,14 @@ class Holds:
         for destination, held in [*self._held.items()]:  # what is let start may call a new destination
             _release(held)
             _log_change(destination, held)
+
+    def sift(self, destination: str, most: int) -> None:
+        """Drop what waits for a destination and is not wanted any more, among the first so many; the rest goes on."""
+        held = self._held[destination]
+        for _ in range(min(most, held.waiting)):
+            waiter = held.take()
+            if waiter is not None and waiter.wanted():
+                held.add(waiter)
 
     def forget(self) -> None:
         """Drop what does not wait any more: its partition was let go."""

@@ -16,6 +16,9 @@ from consumer.holds import TICK_SECONDS, Waiter
 from consumer.slots import Slot, Slots
 from consumer.tenure import Tenure
 
+_SIFTED = 500
+"""So many events that wait for a destination are looked at at once: whether they make room for others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starts:
@@ -86,12 +89,18 @@ class Starts:
         self.calls.holds.wait(destination, waiter)
 
     def _hold_doors(self) -> None:
-        """Tell the engines which doors lead to a destination that is down: what is parked there gets no turn."""
+        """Tell the engines which doors lead to a destination that is down: what is parked there gets no turn.
+
+        While others work, what waits for it in memory is asked to make room.
+        """
         down = self.calls.holds.down
         for destination in [destination for destination in self._behind if destination not in down]:
             del self._behind[destination]
         self.doors.held = frozenset().union(*self._behind.values())
         self.doors.others_work = 0 < len(down) < self.calls.holds.known
+        if self.doors.others_work:
+            for destination in down:
+                self.calls.holds.sift(destination, _SIFTED)
 
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
         ending = await self.calls.handle(

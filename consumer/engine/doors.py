@@ -8,6 +8,7 @@ that, and what is parked gets no turn.
 from collections.abc import Collection, Iterable, Sequence
 
 from schemas.event import Event
+from schemas.parked import Why
 
 _HELD_MILLISECONDS = 1_000
 """So long a held door's parked events are not looked at again."""
@@ -43,6 +44,12 @@ class Doors:
     def is_shut(self, door: bytes) -> bool:
         """Say whether parked events at this door get no turn, but for a probe."""
         return door in self._probes or door in self.held
+
+    def why_stopped(self, door: bytes, *, full: bool) -> Why | None:
+        """Say why an event that waits to be called has to wait in the parked log instead; `full` is the memory."""
+        if door in self._probes:
+            return Why.MISCONFIGURED
+        return Why.DESTINATION_FULL if full and self.is_in_the_way(door) else None
 
     def is_in_the_way(self, door: bytes) -> bool:
         """Say whether events at this door may not fill the memory, since others could be called."""

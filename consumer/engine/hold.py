@@ -93,11 +93,17 @@ class Hold:
         else:
             self._reports.add(now)
 
-    def failed(self, now: int, began: int) -> bool:
-        """Hear that the destination was down for a call; say whether the hold is the reason, and not the event."""
+    def failed(self, now: int, began: int, *, fresh: bool) -> bool:
+        """Hear that the destination was down for a call; say whether the hold is the reason, and not the event.
+
+        While all seems well only `fresh` calls count, the first ones for their events: a few connections that fail for
+        ever are called again and again, and must not make the destination look down when little else is called.
+        """
         self.advance(now)
         if began < self._since or self.state is HoldState.OPEN:
             return True
+        if self.state is HoldState.CLOSED and not fresh:
+            return False
         self._reports.add(now, failed=True)
         too_much = self._is_too_much(now)
         if too_much:

@@ -119,15 +119,16 @@ class PartitionEngine:
         return commands
 
     def turned_away(self, waiting: Waiting, now: int) -> list[Command] | None:
-        """Park an event that is about to be called, and its lane, if its door has been closed; None if it may pass."""
-        if waiting.probe or not self._doors.is_closed(door_of(waiting.event)):
+        """Park an event that is to be called, and its lane, if its door stops it by now; None if it may be called."""
+        why = None if waiting.probe else self._doors.why_stopped(door_of(waiting.event), full=self.paused)
+        if why is None:
             return None
         self._now = max(self._now, now)
         behind = self._drop_lane(waiting.lane)
         if waiting.parked:
             self._parking.put_back(waiting)
             behind.remove(waiting)
-        return [*(self._park(each, Why.MISCONFIGURED) for each in behind), *self._take_turns()]
+        return [*(self._park(each, why) for each in behind), *self._take_turns()]
 
     def call_ended(self, waiting: Waiting, ending: Ending) -> list[Command]:
         """Take how the handling of a lane's head ended.

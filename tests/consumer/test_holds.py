@@ -14,7 +14,7 @@ def held(most: int = 2) -> Holds:
     """Give holds of which one has opened."""
     holds = Holds(POLICY, most)
     assert holds.may_start(HERE)
-    assert holds.failed(HERE, now())
+    assert holds.failed(HERE, now(), fresh=True)
     return holds
 
 
@@ -78,7 +78,7 @@ def test_other_destinations_and_those_beyond_the_bound_are_called() -> None:
         holds = held(most=1)
         assert not holds.may_start(HERE)
         assert holds.may_start(None)
-        assert all(holds.may_start(THERE) and not holds.failed(THERE, now()) for _ in range(3))
+        assert all(holds.may_start(THERE) and not holds.failed(THERE, now(), fresh=True) for _ in range(3))
         assert holds.open == 1
 
     in_virtual_time(story())

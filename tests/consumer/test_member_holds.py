@@ -118,6 +118,48 @@ def test_what_was_parked_before_waits_in_its_turn_and_uses_up_none() -> None:
     play(story())
 
 
+def test_a_destination_that_is_down_does_not_fill_the_memory_while_others_work() -> None:
+    """Promise 11: its events wait in the parked topic, none of them is given a turn, and all are called in the end."""
+
+    async def story() -> None:
+        async with stage(tenants=3, **{**QUICK, "max_held_events": 100}) as on:
+            await on.take(0)
+            on.handler.destinations = {"acme": DOWN, "coral": DOWN, "blue": WELL}
+            on.handler.down = {DOWN}
+            on.deliver(*crowd("blue", 1), *crowd("acme", 30))
+            await until(lambda: on.member.gauges().held_destinations == 1)
+            on.deliver(*crowd("coral", 60), *crowd("acme", 50)[30:], start=31)
+            await until(lambda: len(on.log.parks()) > 0)
+            assert {park.reason for park in on.log.parks()} == {"destination_full"}
+            await until(lambda: on.member.gauges().paused_partitions == 0)
+            on.deliver(*crowd("blue", 40)[1:], start=111)
+            await until(lambda: len(starts_of(on, "blue")) == 40)
+            called = len(starts_of(on, "acme")) + len(starts_of(on, "coral"))
+            await asyncio.sleep(100)
+            probes = 100 / QUICK["hold_probe_seconds"] + 1
+            assert len(starts_of(on, "acme")) + len(starts_of(on, "coral")) <= called + probes
+            on.handler.down = set()
+            await until(lambda: len(on.log.ended()) == 150)
+            assert {kind for _, kind in on.log.ended()} == {"applied"}
+
+    play(story())
+
+
+def test_a_destination_alone_that_is_down_pauses_the_reading_and_parks_nothing() -> None:
+    """There is nobody for whom to make room."""
+
+    async def story() -> None:
+        async with stage(**{**QUICK, "max_held_events": 100}) as on:
+            await on.take(0)
+            send_out(on)
+            on.deliver(*crowd("acme", 120))
+            await asyncio.sleep(60)
+            assert on.member.gauges().paused_partitions == 1
+            assert on.log.parks() == []
+
+    play(story())
+
+
 def test_a_tenants_wrong_keys_hold_nobody() -> None:
     """Promise 11: its own events are parked, and the destination that both share goes on."""
 
@@ -129,7 +171,7 @@ def test_a_tenants_wrong_keys_hold_nobody() -> None:
                 on.handler.scripts[each.id] += [Misconfigured("wrong keys", status=401)] * 2
             on.deliver(*crowd("acme", 30), *crowd("blue", 30))
             await until(lambda: len(on.log.parks()) == 30)
-            assert len(starts_of(on, "blue")) == 30
+            await until(lambda: len(starts_of(on, "blue")) == 30)
             assert on.member.gauges().held_destinations == 0
 
     play(story())

@@ -15,7 +15,7 @@ BUCKET = POLICY.window // 20
 def opened(policy: HoldPolicy = POLICY) -> Hold:
     """Give a hold that has just opened, at 1,000."""
     hold = Hold(policy)
-    assert [hold.failed(1_000, 900) for _ in range(3)] == [False, False, True]
+    assert [hold.failed(1_000, 900, fresh=True) for _ in range(3)] == [False, False, True]
     return hold
 
 
@@ -76,7 +76,7 @@ class Machine(RuleBasedStateMachine):
             if failed and self._too_much():
                 self._change(HoldState.OPEN, since=self.now + 1)
         if failed:
-            assert self.hold.failed(self.now, began) is (late or self.state is HoldState.OPEN)
+            assert self.hold.failed(self.now, began, fresh=True) is (late or self.state is HoldState.OPEN)
         else:
             self.hold.succeeded(self.now, began)
 
@@ -150,7 +150,22 @@ def test_late_failures_do_not_open_it_again_and_are_spared() -> None:
     hold = opened()
     hold.may_start(1_500)
     hold.succeeded(1_600, 1_500)
-    assert all(hold.failed(1_700, 950) for _ in range(50))
+    assert all(hold.failed(1_700, 950, fresh=True) for _ in range(50))
     states = [hold.state]
-    assert [hold.failed(1_800, 1_700) for _ in range(3)] == [False, False, True]
+    assert [hold.failed(1_800, 1_700, fresh=True) for _ in range(3)] == [False, False, True]
     assert [*states, hold.state] == [HoldState.RAMP, HoldState.OPEN]
+
+
+def test_who_fails_again_and_again_makes_no_destination_look_down() -> None:
+    """A few hopeless connections at night, when little else is called; in a ramp everything counts."""
+    hold = Hold(POLICY)
+    assert not any(hold.failed(1_000, 900, fresh=False) for _ in range(50))
+    states = [hold.state]
+    for _ in range(POLICY.failures):
+        hold.failed(1_100, 1_050, fresh=True)
+    assert hold.may_start(1_100 + POLICY.probe)
+    hold.succeeded(1_200 + POLICY.probe, 1_100 + POLICY.probe)
+    states.append(hold.state)
+    for _ in range(POLICY.failures):
+        hold.failed(1_300 + POLICY.probe, 1_250 + POLICY.probe, fresh=False)
+    assert [*states, hold.state] == [HoldState.CLOSED, HoldState.RAMP, HoldState.OPEN]
