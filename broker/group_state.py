@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from broker.client import admin, kafka_error
 from schemas.errors import Retryable
@@ -20,6 +21,15 @@ from schemas.topics import consumer_group_id
 _ANSWER_SECONDS = 15.0
 _GRACE_SECONDS = 5.0
 """librdkafka tells a request's time-out itself; this bounds the wait for it."""
+_AGAIN_SECONDS = 0.5
+_COORDINATOR_MOVES = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+"""What a broker says of a group while another one takes it over, or while it reads it back."""
 
 _Answer = TypeVar("_Answer")
 
@@ -58,11 +68,24 @@ def group_state(settings: ConsumerSettings) -> GroupState:
     """
     client = admin(settings, {})
     try:
-        return _ask(client, settings.topic, consumer_group_id(settings.topic, settings.group))
+        return _while_coordinator_moves()(
+            _ask, client, settings.topic, consumer_group_id(settings.topic, settings.group)
+        )
     except KafkaException as error:
         raise Retryable(f"group {settings.group}: {kafka_error(error).str()}") from None
     except TimeoutError:
         raise Retryable(f"group {settings.group}: no answer in time") from None
+
+
+def _while_coordinator_moves() -> Retrying:
+    return Retrying(
+        retry=retry_if_exception(
+            lambda error: isinstance(error, KafkaException) and kafka_error(error).code() in _COORDINATOR_MOVES
+        ),
+        stop=stop_after_delay(_ANSWER_SECONDS),
+        wait=wait_fixed(_AGAIN_SECONDS),
+        reraise=True,
+    )
 
 
 def _ask(client: AdminClient, topic: str, group: str) -> GroupState:
