@@ -5,15 +5,12 @@ command has nothing else to do meanwhile.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
-from broker.client import admin, kafka_error
+from broker.client import admin, consumer, kafka_error
 from schemas.errors import Retryable
 from schemas.settings import ConsumerSettings
 from schemas.topics import consumer_group_id
@@ -30,8 +27,6 @@ _COORDINATOR_MOVES = frozenset(
     }
 )
 """What a broker says of a group while another one takes it over, or while it reads it back."""
-
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +61,23 @@ def group_state(settings: ConsumerSettings) -> GroupState:
     A group that Kafka does not know is `dead`. Of a group with the consumer protocol (KIP-848) this client is told
     neither state nor owners: it is `dead` as well. Raises Retryable if Kafka does not answer in time.
     """
-    client = admin(settings, {})
+    group = consumer_group_id(settings.topic, settings.group)
     try:
-        return _while_coordinator_moves()(
-            _ask, client, settings.topic, consumer_group_id(settings.topic, settings.group)
-        )
+        committed = _committed(settings, group)
+        state, owners = _while_coordinator_moves()(_members, settings, group)
     except KafkaException as error:
         raise Retryable(f"group {settings.group}: {kafka_error(error).str()}") from None
     except TimeoutError:
         raise Retryable(f"group {settings.group}: no answer in time") from None
+    return GroupState(
+        state=state,
+        partitions={
+            number: PartitionState(
+                committed=offset if offset >= 0 else None, metadata=metadata, owner=owners.get(number)
+            )
+            for number, (offset, metadata) in committed.items()
+        },
+    )
 
 
 def _while_coordinator_moves() -> Retrying:
@@ -88,38 +91,27 @@ def _while_coordinator_moves() -> Retrying:
     )
 
 
-def _ask(client: AdminClient, topic: str, group: str) -> GroupState:
-    numbers = client.list_topics(topic, _ANSWER_SECONDS).topics[topic].partitions
-    committed = _committed(client, group, [TopicPartition(topic, number) for number in sorted(numbers)])
-    state, owners = _members(client, topic, group)
-    return GroupState(
-        state=state,
-        partitions={
-            number: PartitionState(
-                committed=offset if offset >= 0 else None, metadata=metadata, owner=owners.get(number)
-            )
-            for number, (offset, metadata) in committed.items()
-        },
-    )
+def _committed(settings: ConsumerSettings, group: str) -> Mapping[int, tuple[int, str]]:
+    """Ask as a consumer that never joins: it waits for a coordinator that moves by itself."""
+    client = consumer(settings, {"group.id": group})
+    try:
+        numbers = client.list_topics(settings.topic, _ANSWER_SECONDS).topics[settings.topic].partitions
+        if not numbers:
+            return {}
+        asked = [TopicPartition(settings.topic, number) for number in sorted(numbers)]
+        places = client.committed(asked, _ANSWER_SECONDS)
+    finally:
+        client.close()
+    for error in filter(None, (place.error for place in places)):
+        raise KafkaException(error)
+    return {place.partition: (place.offset, place.metadata or "") for place in places}
 
 
-def _committed(client: AdminClient, group: str, places: list[TopicPartition]) -> Mapping[int, tuple[int, str]]:
-    if not places:
-        return {}
-    asked = client.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, places)], request_timeout=_ANSWER_SECONDS
-    )
-    answer = _answer(asked[group])
-    for place in answer.topic_partitions:
-        if place.error is not None:
-            raise KafkaException(place.error)
-    return {place.partition: (place.offset, place.metadata or "") for place in answer.topic_partitions}
-
-
-def _members(client: AdminClient, topic: str, group: str) -> tuple[str, Mapping[int, Owner]]:
+def _members(settings: ConsumerSettings, group: str) -> tuple[str, Mapping[int, Owner]]:
+    client = admin(settings, {})
     asked = client.describe_consumer_groups([group], request_timeout=_ANSWER_SECONDS)
     try:
-        description: ConsumerGroupDescription = _answer(asked[group])
+        description = asked[group].result(_ANSWER_SECONDS + _GRACE_SECONDS)
     except KafkaException as error:
         if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
             return "dead", {}
@@ -128,10 +120,6 @@ def _members(client: AdminClient, topic: str, group: str) -> tuple[str, Mapping[
         place.partition: Owner(client_id=member.client_id, host=member.host, member=member.member_id)
         for member in description.members
         for place in member.assignment.topic_partitions
-        if place.topic == topic
+        if place.topic == settings.topic
     }
     return description.state.name.lower(), owners
-
-
-def _answer(future: Future[_Answer]) -> _Answer:
-    return future.result(_ANSWER_SECONDS + _GRACE_SECONDS)
