@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from consumer.commands import run
+from consumer.commands import audit, run
 
-_COMMANDS = (run,)
+_COMMANDS = (run, audit)
 
 
 def main(arguments: Sequence[str]) -> int:
