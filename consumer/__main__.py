@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from consumer.commands import audit, run
+from consumer.commands import audit, run, status
 
-_COMMANDS = (run, audit)
+_COMMANDS = (run, audit, status)
 
 
 def main(arguments: Sequence[str]) -> int:
