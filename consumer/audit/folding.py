@@ -20,6 +20,8 @@ Ledgers = Mapping[int, Ledger]
 
 _FIELDS = sum(field.is_required() for field in Ended.model_fields.values()) + len(("record", "v"))
 """The least that an outcome consists of."""
+_CLOCKS_APART_MILLISECONDS = 600_000
+"""By how much an event may seem to have been appended before one that is in front of it: another broker's clock."""
 
 
 def fold_events(batch: Batch, ledgers: Ledgers, tenant: str | None) -> None:
@@ -29,7 +31,7 @@ def fold_events(batch: Batch, ledgers: Ledgers, tenant: str | None) -> None:
         if prefix is not None and not (message.key() or b"").startswith(prefix):
             continue
         ledger = ledgers[message.partition() or 0]
-        ledger.begins_at(message.timestamp()[1])
+        ledger.begins_at(message.timestamp()[1] - _CLOCKS_APART_MILLISECONDS)
         ledger.event(message.offset() or 0, _identity(headers_of(message)))
 
 
