@@ -15,10 +15,12 @@ from sandbox.sender import Pace
 from tests.consumer.fakes import settings
 from tests.scenarios.conftest import Scenario, Stage
 
-EVENTS = 900
+EVENTS = 600
 MIX = Mix(connections=200, other_share=0.05)
+SLOW = (0.2, 1.5)
+"""Seconds that a call takes: long enough for the frontier to pass events while an audit reads."""
 OUT, WELL = (
-    Plan(delay=0.02, rules=(Rule(connection="[01]*", action=Answer(do="answer", status=500)),)),
+    Plan(delay=SLOW, rules=(Rule(connection="[01]*", action=Answer(do="answer", status=500)),)),
     Plan(delay=0.02),
 )
 BUSY: dict[str, Any] = {
