@@ -65,7 +65,7 @@ def _fold_odd_outcome(value: bytes | None, ledger: Ledger) -> bool:
     try:
         record = read_outcome(value)
     except UnreadableRecord as error:
-        _stop_at_later_version(error)
+        stop_at_later_version(error)
         return False
     if isinstance(record, Ended):
         ledger.ended(record.offset, hash(record.id), KINDS[record.outcome], record.received)
@@ -87,7 +87,7 @@ def fold_parked(batch: Batch, ledgers: Ledgers) -> int:
             try:
                 _fold_note(read_note(received(message))[0], ledger)
             except UnreadableRecord as error:
-                _stop_at_later_version(error)
+                stop_at_later_version(error)
                 unreadable += 1
     return unreadable
 
@@ -102,6 +102,7 @@ def _fold_note(note: Park | Settle | Taken, ledger: Ledger) -> None:
             ledger.taken(epoch)
 
 
-def _stop_at_later_version(error: UnreadableRecord) -> None:
+def stop_at_later_version(error: UnreadableRecord) -> None:
+    """Raise the error if the record may mean something to a later release; what is none of ours says nothing."""
     if error.reason == "unknown-version":
         raise error

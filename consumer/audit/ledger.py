@@ -82,11 +82,11 @@ class Ledger:
 
     def suspects(self, frontier: int) -> Iterator[int]:
         """Give the offsets of these events."""
-        return self._with(_PRESENT, 0, self._index(frontier))
-
-    def unsettled(self) -> Iterator[int]:
-        """Give the offsets of events that have neither ended nor been parked, wherever the frontier is."""
-        return self._with(_PRESENT, 0, len(self._states))
+        stop = self._index(frontier)
+        at = self._states.find(_PRESENT, 0, stop)
+        while at >= 0:
+            yield self.offsets.start + at
+            at = self._states.find(_PRESENT, at + 1, stop)
 
     def repeated(self) -> Iterator[int]:
         """Give the offsets of events that ended more than once."""
@@ -117,9 +117,3 @@ class Ledger:
 
     def _index(self, offset: int) -> int:
         return min(max(0, offset - self.offsets.start), len(self._states))
-
-    def _with(self, state: int, start: int, stop: int) -> Iterator[int]:
-        at = self._states.find(state, start, stop)
-        while at >= 0:
-            yield self.offsets.start + at
-            at = self._states.find(state, at + 1, stop)

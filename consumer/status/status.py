@@ -9,6 +9,7 @@ from broker.client import received
 from broker.group_state import PartitionState, group_state
 from broker.history import History, starting_offset
 from broker.scan import Scanner, open_scanner
+from consumer.audit.folding import stop_at_later_version
 from consumer.audit.tail import Tail
 from consumer.engine.committed import Committed, read_committed
 from consumer.status.backlog import Backlog, Born
@@ -149,7 +150,7 @@ def _fold_parked(record: ReceivedRecord, backlog: Backlog) -> None:
     try:
         note, parked = read_note(record)
     except UnreadableRecord as error:
-        _stop_at_later_version(error)
+        stop_at_later_version(error)
         return
     match note:
         case Park(epoch=epoch, offset=offset):
@@ -164,15 +165,10 @@ def _fold_outcome(record: ReceivedRecord, backlog: Backlog) -> None:
     try:
         outcome = read_outcome(record.value)
     except UnreadableRecord as error:
-        _stop_at_later_version(error)
+        stop_at_later_version(error)
         return
     if isinstance(outcome, Ended):
         backlog.ended(outcome.offset, outcome.id)
-
-
-def _stop_at_later_version(error: UnreadableRecord) -> None:
-    if error.reason == "unknown-version":
-        raise error
 
 
 def _tenants(backlogs: Mapping[int, Backlog], now: float) -> list[TenantStatus]:
