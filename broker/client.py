@@ -157,11 +157,11 @@ def received(message: Message) -> ReceivedRecord:
         timestamp=milliseconds / 1000,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=_headers(message),
+        headers=headers_of(message),
     )
 
 
-def _headers(message: Message) -> Headers:
+def headers_of(message: Message) -> Headers:
     """Get the headers; where a name is not UTF-8, which confluent-kafka cannot tell, one that stands twice instead.
 
     So nothing can be read from such a record, and nobody takes it for one without headers.

@@ -20,6 +20,14 @@ _STALLED_SECONDS = 30.0
 _ANSWER_SECONDS = 15.0
 
 
+Batch = Sequence[Message]
+"""Messages of one topic, without errors among them; in order within a partition."""
+
+
+class Expired(Retryable):
+    """What was to be read next has been deleted meanwhile: look again at what exists."""
+
+
 @contextmanager
 def open_scanner(settings: PipelineSettings) -> Iterator["Scanner"]:
     """Open a scanner."""
@@ -58,8 +66,11 @@ class Scanner:
             place.partition: place.offset if place.offset >= 0 else histories[place.partition].high for place in found
         }
 
-    def scan(self, topic: str, stretches: Mapping[int, range]) -> Iterator[Sequence[Message]]:
-        """Give the messages at the offsets of each partition's stretch, in batches; in order within a partition."""
+    def scan(self, topic: str, stretches: Mapping[int, range]) -> Iterator[Batch]:
+        """Give the messages at the offsets of each partition's stretch, in batches; in order within a partition.
+
+        Raises Expired if the beginning of what is left has been deleted.
+        """
         left = {number: stretch.stop for number, stretch in stretches.items() if stretch}
         if not left:
             return
@@ -84,8 +95,7 @@ class Scanner:
         for message in messages:
             number = message.partition() or 0
             if (error := message.error()) is not None:
-                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public name of a local event
-                    raise Retryable(f"{topic}[{number}]: {error.str()}")
+                _check(error, f"{topic}[{number}]")
                 done.add(number)
             elif number in left:
                 offset = message.offset() or 0
@@ -99,3 +109,11 @@ class Scanner:
     def _leave(self, topic: str, partitions: Sequence[int]) -> None:
         if partitions:
             self._client.incremental_unassign([TopicPartition(topic, number) for number in partitions])
+
+
+def _check(error: KafkaError, place: str) -> None:
+    """Raise what an error among the messages means; the end of a partition is none."""
+    if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:  # noqa: SLF001 - public name
+        raise Expired(f"{place}: {error.str()}")
+    if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - public name of a local event
+        raise Retryable(f"{place}: {error.str()}")

@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from consumer.commands import failures, run
+from consumer.commands import audit, failures, run, status
 
-_COMMANDS = (run, failures)
+_COMMANDS = (run, status, audit, failures)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,11 +5,11 @@ from collections import defaultdict
 
 import pytest
 
-from broker.scan import Scanner, open_scanner
+from broker.scan import Expired, Scanner, open_scanner
 from schemas.errors import Retryable
 from tests.broker.conftest import CreateTopic
 from tests.broker.test_log_reader import settings
-from tests.broker.test_subscription import produce
+from tests.broker.test_subscription import expire, produce
 from tests.conftest import Cluster
 
 
@@ -51,6 +51,17 @@ def test_a_time_is_found_as_the_first_offset_appended_since(
         histories = scanner.histories(topic_name)
         assert scanner.offsets_at(topic_name, 1, histories) == {0: 0, 1: 0}
         assert scanner.offsets_at(topic_name, int((time.time() + 60) * 1000), histories) == {0: 10, 1: 0}
+
+
+def test_what_was_deleted_meanwhile_is_said_so(cluster: Cluster, topic_name: str, create_topic: CreateTopic) -> None:
+    """So that whoever reads can look again at what exists."""
+    create_topic(1)
+    produce(cluster, topic_name, {0: 10})
+    expire(cluster, topic_name, {0: 5})
+    with open_scanner(settings(cluster)) as scanner:
+        with pytest.raises(Expired):
+            scanned(scanner, topic_name, {0: range(10)})
+        assert scanned(scanner, topic_name, {0: range(5, 10)}) == {0: [5, 6, 7, 8, 9]}
 
 
 def test_a_kafka_that_does_not_answer_is_said_so(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

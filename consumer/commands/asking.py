@@ -1,0 +1,20 @@
+"""What the commands that only ask have in common: how they end."""
+
+import sys
+from collections.abc import Callable
+
+from schemas.errors import ConfigurationError, Retryable, UnreadableRecord
+
+EXIT_STATUSES = "2: wrong usage or configuration, or records of a later release; 3: Kafka did not answer."
+
+
+def ask(command: Callable[[], int]) -> int:
+    """Run a command to its end and give its exit status; what keeps it from an answer goes to standard error."""
+    try:
+        return command()
+    except (ConfigurationError, UnreadableRecord) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except Retryable as error:
+        sys.stderr.write(f"{error}\n")
+        return 3

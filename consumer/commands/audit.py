@@ -1,0 +1,94 @@
+"""`audit`: every event of the source against how it ended; names what is not accounted for."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+
+import orjson
+from rich.console import Console
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from consumer.audit import Counts, Report, audit
+from consumer.audit.audit import Progress
+from consumer.audit.span import read_span
+from consumer.commands.asking import EXIT_STATUSES, ask
+from consumer.commands.options import Commands, add_group, load_settings
+
+_STATUSES = "1: an event is unaccounted for, or its outcome may have expired; " + EXIT_STATUSES
+
+
+def add_to(commands: Commands) -> None:
+    """Declare the command."""
+    command = commands.add_parser(
+        "audit",
+        help="prove that every event ended, waits or is in progress",
+        epilog=f"Exit status 0: all is. {_STATUSES}",
+    )
+    add_group(command)
+    command.add_argument(
+        "--since", metavar="TIME", help="events appended from then on: RFC 3339 or a date; UTC if bare"
+    )
+    command.add_argument("--until", metavar="TIME", help="events appended before then")
+    command.add_argument("--last", metavar="DURATION", help="events appended within the last 90m, 1h, 2d, ...")
+    command.add_argument("--tenant", metavar="NAME", help="events of this tenant only")
+    command.add_argument("--json", action="store_true", help="one JSON object, for machines")
+    command.set_defaults(run=lambda options: ask(lambda: _run(options)))
+
+
+def _run(options: argparse.Namespace) -> int:
+    settings = load_settings(options)
+    span = read_span(options.since, options.until, options.last, datetime.now(UTC))
+    with _progress() as progress:
+        report = audit(settings, span, options.tenant, progress)
+    if options.json:
+        sys.stdout.buffer.write(orjson.dumps(report.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+    else:
+        _print(report, Console())
+    return 0 if report.proven else 1
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show on a terminal how far the reading is."""
+    with Bars(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bars:
+        tasks = {}
+
+        def progress(topic: str, done: int, total: int) -> None:
+            if topic not in tasks:
+                tasks[topic] = bars.add_task(topic, total=total)
+            bars.update(tasks[topic], completed=done, total=total)
+
+        yield progress
+
+
+def _print(report: Report, console: Console) -> None:
+    table = Table(title=f"{report.topic}, group {report.group}" + (f", {report.tenant}" if report.tenant else ""))
+    for each in fields(Counts):
+        table.add_column(each.name.replace("_", " "), justify="right")
+    table.add_row(*(f"{getattr(report.counts, each.name):,}" for each in fields(Counts)))
+    console.print(table)
+    for event in report.named:
+        time = "?" if event.received is None else datetime.fromtimestamp(event.received, UTC).isoformat()
+        line = f"{event.what} {event.place} id={event.id} {event.tenant}/{event.connection} received={time}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for line in _remarks(report):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _remarks(report: Report) -> Iterator[str]:
+    if report.left_out:
+        yield f"{report.left_out:,} more are counted and not named."
+    if report.outcomes_gone:
+        numbers = ", ".join(map(str, report.outcomes_gone))
+        yield f"The beginning of the outcomes log is gone in partition {numbers}: what may have been there is unknown."
+    if report.unreadable:
+        yield f"{report.unreadable:,} records of the outcomes or parked topic are none of ours, and say nothing."
+    counts = report.counts
+    if report.proven:
+        yield "Every event is accounted for."
+    else:
+        yield f"{counts.unaccounted + counts.unknown:,} events are NOT accounted for."

@@ -1,0 +1,74 @@
+"""`status`: how old the oldest unsettled event is, and how each partition and tenant stands."""
+
+import argparse
+import sys
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from consumer.commands.asking import EXIT_STATUSES, ask
+from consumer.commands.options import Commands, add_group, load_settings
+from consumer.status import PartitionStatus, Status, status
+
+_COLUMNS = ("partition", "oldest", "frontier", "end", "lag", "parked", "dead", "rate", "epoch", "owner")
+
+
+def add_to(commands: Commands) -> None:
+    """Declare the command."""
+    command = commands.add_parser(
+        "status",
+        help="say how old the oldest unsettled event is, and who does what",
+        epilog=f"Exit status 0: answered. {EXIT_STATUSES}",
+    )
+    add_group(command)
+    command.add_argument("--json", action="store_true", help="one JSON object, for machines")
+    command.set_defaults(run=lambda options: ask(lambda: _run(options)))
+
+
+def _run(options: argparse.Namespace) -> int:
+    found = status(load_settings(options))
+    if options.json:
+        sys.stdout.buffer.write(orjson.dumps(found.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+    else:
+        _print(found, Console())
+    return 0
+
+
+def _print(found: Status, console: Console) -> None:
+    console.print(
+        f"Oldest unsettled event: {_age(found.oldest_seconds)}. {found.topic}, group {found.group}: {found.state}",
+        markup=False,
+        highlight=False,
+    )
+    partitions = Table(*_COLUMNS)
+    for each in found.partitions:
+        partitions.add_row(*_cells(each))
+    console.print(partitions)
+    if found.tenants:
+        tenants = Table("tenant", "oldest", "unsettled")
+        for tenant in found.tenants:
+            tenants.add_row(tenant.tenant or "(none)", _age(tenant.oldest_seconds), f"{tenant.unsettled:,}")
+        console.print(tenants)
+    unread = sum(each.unread for each in found.partitions)
+    if unread:
+        console.print(f"{unread:,} events further behind the frontiers were not looked at.", highlight=False)
+
+
+def _cells(each: PartitionStatus) -> tuple[str, ...]:
+    numbers = (each.frontier, each.end, each.lag, each.parked, each.dead)
+    owner = f"{each.owner.client_id}{each.owner.host}" if each.owner else "nobody"
+    return (
+        str(each.partition),
+        _age(each.oldest_seconds),
+        *(f"{number:,}" for number in numbers),
+        f"{each.rate:.1f}/s",
+        str(each.epoch),
+        owner,
+    )
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "none"
+    return f"{seconds:,.1f} s"
