@@ -15,6 +15,7 @@ from broker.publisher import Bounds, Publisher
 from broker.subscription import Subscription
 from consumer.calls import Calls
 from consumer.clients import Clients
+from consumer.handler import addressed_to
 from consumer.handlers.sync import SUPERSEDES, Sync, open_session
 from consumer.limits import lane_budget, policy
 from consumer.member import GroupMember
@@ -68,7 +69,7 @@ async def open_member(
             Environment.PRODUCTION: settings.fuse_production_url,
         }
         handler = Sync(session=session, tenants=tenants, base_urls=urls)
-        calls = Calls(handler=handler, budget=lane_budget(settings))
+        calls = Calls(handler=addressed_to(settings.group, handler), budget=lane_budget(settings))
         treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
         member = GroupMember(settings, _member_name(), calls, treated)
         _end_on_unexpected(member)

@@ -145,10 +145,7 @@ class Scratch:
             " ON other.digest = mine.digest AND other.at > mine.at AND other.lane = mine.lane"
             " AND other.body = mine.body WHERE mine.at = ?"
         )
-        return any(
-            at not in self._ended and _environment(mine) == _environment(other)
-            for at, mine, other in self._do(sql, (offset,))
-        )
+        return any(at not in self._ended and _covers(other, mine) for at, mine, other in self._do(sql, (offset,)))
 
     def oldest(self) -> tuple[int, int] | None:
         """Find the lowest position and its epoch."""
@@ -284,6 +281,8 @@ def _headers(packed: bytes) -> tuple[Header, ...]:
     return headers
 
 
-def _environment(packed: bytes) -> bytes | None:
-    """Get the environment whose key signed an event: the same body may be signed in either."""
-    return dict(_headers(packed)).get("ce_environment")
+def _covers(other: bytes, mine: bytes) -> bool:
+    """Compare what `_alike` of the lanes does beside the body: the environment, and the group it was sent again for."""
+    theirs, ours = dict(_headers(other)), dict(_headers(mine))
+    group = theirs.get("ce_fusegroup")
+    return theirs.get("ce_environment") == ours.get("ce_environment") and group in {None, ours.get("ce_fusegroup")}
