@@ -44,7 +44,8 @@ def committed_offsets(settings: ConsumerSettings, partitions: Mapping[int, objec
     """Ask what the group has committed, of those partitions of the source for which it has. Raises Retryable."""
     group = consumer_group_id(settings.topic, settings.group)
     places = [TopicPartition(settings.topic, number) for number in partitions]
-    asked = admin(settings, {}).list_consumer_group_offsets(
+    client = admin(settings, {})  # has to live until the answer is there
+    asked = client.list_consumer_group_offsets(
         [ConsumerGroupTopicPartitions(group, places)], request_timeout=_ANSWER_SECONDS
     )
     answer = _answer(settings, asked[group])
@@ -80,7 +81,8 @@ def _not_new(group: str) -> str:
 def _commit(settings: ConsumerSettings, offsets: Mapping[int, int]) -> None:
     group = consumer_group_id(settings.topic, settings.group)
     places = [TopicPartition(settings.topic, number, offset) for number, offset in offsets.items()]
-    asked = admin(settings, {}).alter_consumer_group_offsets(
+    client = admin(settings, {})  # as above
+    asked = client.alter_consumer_group_offsets(
         [ConsumerGroupTopicPartitions(group, places)], request_timeout=_ANSWER_SECONDS
     )
     for place in _answer(settings, asked[group]).topic_partitions:
