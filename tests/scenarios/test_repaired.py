@@ -18,11 +18,13 @@ from typing import Any
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from consumer.handler import ANOTHER_GROUP
+from consumer.letters import LetterFilter, RedriveRequest, letters, redrive
+from consumer.replay import Request, replay
 from sandbox.demo.pipeline import TENANTS_FILE
 from sandbox.generator import Mix
 from sandbox.plan import Answer, Plan, Rule
 from schemas.outcome import Ended, read_outcome
-from schemas.settings import PREFIX, variable
+from schemas.settings import PREFIX, ConsumerSettings, variable
 from schemas.topics import group_topics
 from tests.scenarios.conftest import SESSION_SECONDS, Scenario, Stage, until
 
@@ -37,7 +39,7 @@ IMPATIENT: dict[str, Any] = {
     "parked_attempts": 1,
 }
 WITHIN = 60.0
-SLOWLY = ("--yes", "--json", "--rate", "50/s")
+SLOWLY = ("--yes", "--json", "--rate", "40/s")
 
 
 async def test_a_replay_repairs_what_was_lost_and_nothing_else(stage: Stage) -> None:
@@ -53,15 +55,16 @@ async def test_a_replay_repairs_what_was_lost_and_nothing_else(stage: Stage) -> 
         async with other_group(scenario, since) as other:
             after = identities(await scenario.send(50, MIX, seed=3))
             await scenario.settled()
-            replay = ("replay", "--since", since)
-            assert (await run(scenario, *replay, "--json"))["events"] == 150
+            request = Request(since=datetime.fromisoformat(since))
+            settings = settings_of(scenario)
+            assert (await asyncio.to_thread(replay, settings, request)).events == 150
             assert sent_again(scenario) == Counter()
 
-            await kill_halfway(scenario, *replay, *SLOWLY)
+            await kill_halfway(scenario, "replay", "--since", since, *SLOWLY)
             appended = sent_again(scenario).total()
-            resumed = await run(scenario, *replay, "--yes", "--json")
+            resumed = await run(scenario, "replay", "--since", since, "--yes", "--json")
             assert 0 < resumed["events"] == 150 - appended < 150
-            assert (await run(scenario, *replay, "--yes", "--json"))["events"] == 0
+            assert (await asyncio.to_thread(replay, settings, request, dry_run=False)).events == 0
 
             again = {f"{event}:1" for event in lost}
             assert sent_again(scenario) == Counter(again)
@@ -83,24 +86,24 @@ async def test_what_was_given_up_is_sent_again_once_its_cause_is_mended(stage: S
         sent = await scenario.send(200, MIX)
         await scenario.ended(identities(sent))
         dead = {event.id for event in sent.accepted if re.match("[0-7]", event.connection)}
-        listed = (await run(scenario, "dead", "list", "--limit", "1000", "--json"))["letters"]
-        assert {(letter["id"], letter["redriven"]) for letter in listed} == {(event, "no") for event in dead}
-        shown = (await run(scenario, "dead", "show", listed[0]["source"], "--json"))["letters"]
-        assert [["ce_id", listed[0]["id"]] in letter["headers"] for letter in shown] == [True]
+        settings = settings_of(scenario)
+        listed = await asyncio.to_thread(letters, settings, LetterFilter(), most=1_000)
+        assert {found.letter.event.id for found in listed if found.letter.event} == dead
+        assert {found.redriven for found in listed} == {False}
 
         await scenario.inquiry.follow(Plan())
-        assert (await run(scenario, "dead", "redrive", "--json"))["events"] == len(dead) > 50
+        assert (await asyncio.to_thread(redrive, settings, RedriveRequest())).events == len(dead) > 50
         await kill_halfway(scenario, "dead", "redrive", *SLOWLY)
         appended = sent_again(scenario).total()
         resumed = await run(scenario, "dead", "redrive", "--yes", "--json")
         assert 0 < resumed["events"] == len(dead) - appended < len(dead)
-        assert (await run(scenario, "dead", "redrive", "--yes", "--json"))["events"] == 0
+        assert (await asyncio.to_thread(redrive, settings, RedriveRequest(), dry_run=False)).events == 0
         redriven = (await run(scenario, "dead", "list", "--limit", "1000", "--json"))["letters"]
         again = {f"{event}:1" for event in dead}
         await ended(scenario, "sync", again)
         calls = Counter(call.key for call in await scenario.calls() if call.key in again and call.synced)
 
-    assert {letter["redriven"] for letter in redriven} == {"yes"}
+    assert {(letter["id"], letter["redriven"]) for letter in redriven} == {(event, "yes") for event in dead}
     assert calls == Counter(again)
 
 
@@ -115,6 +118,13 @@ def skip_to_the_end(scenario: Scenario) -> None:
     request = ConsumerGroupTopicPartitions(scenario.group, ends)
     answer = scenario.admin.alter_consumer_group_offsets([request])[scenario.group].result(timeout=20)
     assert all(place.error is None for place in answer.topic_partitions)
+
+
+def settings_of(scenario: Scenario) -> ConsumerSettings:
+    """Give settings for what a script of somebody's own calls."""
+    return ConsumerSettings(
+        kafka_bootstrap_servers=scenario.servers, topic=scenario.topic, tenants_file=TENANTS_FILE, _env_file=None
+    )
 
 
 async def start(
