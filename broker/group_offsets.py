@@ -3,22 +3,19 @@
 Nothing here is async: a command has nothing else to do meanwhile.
 """
 
-from collections.abc import Mapping
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from broker.client import admin, kafka_error
+from broker.client import consumer, kafka_error
 from broker.scan import open_scanner
 from schemas.errors import ConfigurationError, Retryable
 from schemas.settings import ConsumerSettings
 from schemas.topics import consumer_group_id
 
 _ANSWER_SECONDS = 15.0
-_GRACE_SECONDS = 5.0
-"""librdkafka tells a request's time-out itself; this bounds the wait for it."""
 _IN_USE = frozenset(
     {
         KafkaError.NON_EMPTY_GROUP,
@@ -29,8 +26,6 @@ _IN_USE = frozenset(
 )
 """Refusals that say that somebody is in the group: only its members may commit then."""
 
-_Answer = TypeVar("_Answer")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedOffset:
@@ -40,18 +35,15 @@ class CommittedOffset:
     metadata: str
 
 
-def committed_offsets(settings: ConsumerSettings, partitions: Mapping[int, object]) -> Mapping[int, CommittedOffset]:
+def committed_offsets(settings: ConsumerSettings, partitions: Iterable[int]) -> Mapping[int, CommittedOffset]:
     """Ask what the group has committed, of those partitions of the source for which it has. Raises Retryable."""
-    group = consumer_group_id(settings.topic, settings.group)
-    places = [TopicPartition(settings.topic, number) for number in partitions]
-    client = admin(settings, {})  # has to live until the answer is there
-    asked = client.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, places)], request_timeout=_ANSWER_SECONDS
-    )
-    answer = _answer(settings, asked[group])
+    with _client(settings) as client:
+        places = client.committed([TopicPartition(settings.topic, number) for number in partitions], _ANSWER_SECONDS)
+    for error in filter(None, (place.error for place in places)):
+        raise _refusal(settings, error)
     return {
         place.partition: CommittedOffset(offset=place.offset, metadata=place.metadata or "")
-        for place in answer.topic_partitions
+        for place in places
         if place.offset >= 0  # what was never committed has a negative one
     }
 
@@ -79,24 +71,27 @@ def _not_new(group: str) -> str:
 
 
 def _commit(settings: ConsumerSettings, offsets: Mapping[int, int]) -> None:
-    group = consumer_group_id(settings.topic, settings.group)
-    places = [TopicPartition(settings.topic, number, offset) for number, offset in offsets.items()]
-    client = admin(settings, {})  # as above
-    asked = client.alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, places)], request_timeout=_ANSWER_SECONDS
-    )
-    for place in _answer(settings, asked[group]).topic_partitions:
-        if place.error is not None:
-            raise _refusal(settings, place.error)
+    wanted = [TopicPartition(settings.topic, number, offset) for number, offset in offsets.items()]
+    with _client(settings) as client:
+        places = client.commit(offsets=wanted, asynchronous=False) or ()
+    for error in filter(None, (place.error for place in places)):
+        raise _refusal(settings, error)
 
 
-def _answer(settings: ConsumerSettings, asked: Future[_Answer]) -> _Answer:
+@contextmanager
+def _client(settings: ConsumerSettings) -> Iterator[Consumer]:
+    """Open a consumer of the group that never joins it.
+
+    An admin client could ask the same, but tears the process down now and then when it is closed right after an answer
+    (librdkafka 2.16, "Purging unserved events from background queue").
+    """
+    client = consumer(settings, {"group.id": consumer_group_id(settings.topic, settings.group)})
     try:
-        return asked.result(_ANSWER_SECONDS + _GRACE_SECONDS)
+        yield client
     except KafkaException as error:
         raise _refusal(settings, kafka_error(error)) from None
-    except TimeoutError:
-        raise Retryable(f"group {settings.group}: Kafka did not answer in time") from None
+    finally:
+        client.close()
 
 
 def _refusal(settings: ConsumerSettings, error: KafkaError) -> Exception:
