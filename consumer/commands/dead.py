@@ -104,8 +104,10 @@ def _list(options: argparse.Namespace) -> int:
         write_json({"letters": [_row(listed) for listed in found]})
         return DONE
     table = new_table(*_COLUMNS)
+    table.columns[0].no_wrap = True  # it is read from top to bottom, and as wide in every row
     for listed in found:
-        table.add_row(*(Text(printable(str(value))) for value in _row(listed).values()))
+        row = _row(listed)
+        table.add_row(*(Text(printable(str(row[column]))) for column in _COLUMNS))
     Console().print(table if found else Text("No dead letters."))
     return DONE
 

@@ -3,15 +3,20 @@
 import argparse
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from consumer.__main__ import main
 from consumer.commands.repair import printable, rate_argument, sentences, span_argument, time_argument
+from consumer.letters import Letter, ListedLetter
 from consumer.replay import Filter, Request, replay_id
 from consumer.resending import Report
+from schemas.dead import DeadLetter
+from schemas.record import to_record
 from schemas.settings import variable
+from tests.consumer.fakes import event, received
 
 SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -90,3 +95,51 @@ def test_a_text_from_outside_moves_no_terminal() -> None:
     """Escape sequences and lone surrogates are shown and not sent."""
     assert printable("\x1b[2J\ud800") == "\\x1b[2J\\ud800"
     assert printable("é") == "é"
+
+
+NOTE = DeadLetter(
+    group="sync",
+    reason="budget_spent",
+    error="Fuse answered [red]503",
+    topic="fuse.webhooks",
+    partition=3,
+    offset=81_204,
+    attempts=14,
+    ended=1_795_745_000_000,
+    epoch=2,
+    member="me",
+)
+BURIED = event(7, connection="con\x1bnection")
+LETTER = Letter(partition=3, position=12, note=NOTE, record=received(to_record(BURIED), 3, 81_204), event=BURIED)
+RAW = Letter(partition=3, position=13, note=NOTE, record=replace(LETTER.record, value=b"\xff", headers=()), event=None)
+
+
+@pytest.fixture
+def _letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have two letters, one of them no event."""
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = [ListedLetter(letter=LETTER, redriven=True), ListedLetter(letter=RAW, redriven=None)]
+    monkeypatch.setattr("consumer.commands.dead.letters", lambda *_, **__: listed)
+    monkeypatch.setattr("consumer.commands.dead.find_letters", lambda *_, **__: [LETTER, RAW])
+
+
+@pytest.mark.usefixtures("_letters")
+def test_letters_are_listed_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """With all that says what happened, where it lies, and whether it was sent again; nothing of it is markup."""
+    assert main(["dead", "list"]) == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["when", "tenant", "connection", "reason", "error", "attempts", "source", "redriven"]
+    seen = "2026-11-27T02:03:20Z acme con%1Bnection budget_spent Fuse answered [red]503 14 3:81204 yes"
+    assert first.split() == seen.split()
+    assert second.split()[-1] == "unknown"
+
+
+@pytest.mark.usefixtures("_letters")
+def test_a_letter_is_shown_without_its_body_unless_that_is_asked_for(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """Bodies hold what nobody needs to see who looks for a cause."""
+    assert main(["dead", "show", "event-7"]) == 0
+    shown = capfdbinary.readouterr().out
+    assert all(part in shown for part in (b"ce_fuseverification", b"Fuse answered [red]503", b"3:12", b"3:13"))
+    assert BURIED.body not in shown
+    assert main(["dead", "show", "event-7", "--body"]) == 0
+    assert capfdbinary.readouterr().out == b"\xff"

@@ -1,4 +1,4 @@
-"""A group has lost events, or given them up, and a person repairs that. The repair is killed in the middle.
+"""A group has lost events, or given them up, and a person repairs that. The repair is killed, or interrupted, in the middle.
 
 Asked for again it goes on where it ended: no event twice, none missed, and no other group calls anybody.
 """
@@ -19,7 +19,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from consumer.handler import ANOTHER_GROUP
 from consumer.letters import LetterFilter, RedriveRequest, letters, redrive
-from consumer.replay import Request, replay
+from consumer.replay import Filter, Request, replay
 from sandbox.demo.pipeline import TENANTS_FILE
 from sandbox.generator import Mix
 from sandbox.plan import Answer, Plan, Rule
@@ -39,6 +39,7 @@ IMPATIENT: dict[str, Any] = {
     "parked_attempts": 1,
 }
 WITHIN = 60.0
+EVER = datetime.fromtimestamp(0, UTC)
 SLOWLY = ("--yes", "--json", "--rate", "40/s")
 
 
@@ -60,7 +61,8 @@ async def test_a_replay_repairs_what_was_lost_and_nothing_else(stage: Stage) -> 
             assert (await asyncio.to_thread(replay, settings, request)).events == 150
             assert sent_again(scenario) == Counter()
 
-            await kill_halfway(scenario, "replay", "--since", since, *SLOWLY)
+            killed = await end_halfway(scenario, signal.SIGKILL, "replay", "--since", since, *SLOWLY)
+            assert killed == -signal.SIGKILL
             appended = sent_again(scenario).total()
             resumed = await run(scenario, "replay", "--since", since, "--yes", "--json")
             assert 0 < resumed["events"] == 150 - appended < 150
@@ -81,7 +83,7 @@ async def test_a_replay_repairs_what_was_lost_and_nothing_else(stage: Stage) -> 
 
 
 async def test_what_was_given_up_is_sent_again_once_its_cause_is_mended(stage: Stage) -> None:
-    """Defends promise 6: a dead letter is not the end, and a redrive that was killed or repeated does no harm."""
+    """Defends promise 6: a dead letter is not the end, and a redrive that was interrupted or repeated does no harm."""
     async with stage(members=1, plan=FAILING, supersede=False, topic_partitions=PARTITIONS, **IMPATIENT) as scenario:
         sent = await scenario.send(200, MIX)
         await scenario.ended(identities(sent))
@@ -93,12 +95,17 @@ async def test_what_was_given_up_is_sent_again_once_its_cause_is_mended(stage: S
 
         await scenario.inquiry.follow(Plan())
         assert (await asyncio.to_thread(redrive, settings, RedriveRequest())).events == len(dead) > 50
-        await kill_halfway(scenario, "dead", "redrive", *SLOWLY)
+        assert await end_halfway(scenario, signal.SIGINT, "dead", "redrive", *SLOWLY) == 1
         appended = sent_again(scenario).total()
         resumed = await run(scenario, "dead", "redrive", "--yes", "--json")
         assert 0 < resumed["events"] == len(dead) - appended < len(dead)
         assert (await asyncio.to_thread(redrive, settings, RedriveRequest(), dry_run=False)).events == 0
         redriven = (await run(scenario, "dead", "list", "--limit", "1000", "--json"))["letters"]
+        healthy = next(event.connection for event in sent.accepted if event.id not in dead)
+        forced = Request(since=EVER, force=True, name="again", filter=Filter(connection=healthy))
+        of_healthy = sum(event.connection == healthy for event in sent.accepted)
+        assert (await asyncio.to_thread(replay, settings, forced, dry_run=False)).events == of_healthy
+        assert (await asyncio.to_thread(replay, settings, forced, dry_run=False)).events == 0
         again = {f"{event}:1" for event in dead}
         await ended(scenario, "sync", again)
         calls = Counter(call.key for call in await scenario.calls() if call.key in again and call.synced)
@@ -161,8 +168,8 @@ async def run(scenario: Scenario, *arguments: str) -> Mapping[str, Any]:
     return fields
 
 
-async def kill_halfway(scenario: Scenario, *arguments: str) -> None:
-    """Kill a command by SIGKILL as soon as some of what it appends is in the log, long before it is through."""
+async def end_halfway(scenario: Scenario, how: signal.Signals, *arguments: str) -> int | None:
+    """End a command as soon as some of what it appends is in the log, long before it is through; give its status."""
     end = sum(scenario._ends().values())  # noqa: SLF001 - the helper of all scenarios
     process = await start(scenario, *arguments)
 
@@ -170,8 +177,10 @@ async def kill_halfway(scenario: Scenario, *arguments: str) -> None:
         return sum((await asyncio.to_thread(scenario._ends)).values()) >= end + 10  # noqa: SLF001 - as above
 
     await until(has_begun, WITHIN)
-    process.kill()
-    assert await process.wait() == -signal.SIGKILL
+    process.send_signal(how)
+    async with asyncio.timeout(WITHIN):
+        await process.communicate()
+    return process.returncode
 
 
 @asynccontextmanager
