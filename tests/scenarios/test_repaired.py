@@ -1,4 +1,4 @@
-"""A group has lost events, or given them up, and a person repairs that. The repair is killed, or interrupted, in the middle.
+"""A group has lost events, or given them up, and a person repairs that, but the repair ends in the middle.
 
 Asked for again it goes on where it ended: no event twice, none missed, and no other group calls anybody.
 """
