@@ -23,7 +23,8 @@ SINCE = datetime(2026, 11, 1, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the settings that there must be; nobody listens there."""
+    """Give the settings that there must be (nobody listens there), and leave logging as it is for other tests."""
+    monkeypatch.setattr("consumer.commands.repair.configure_logging", lambda *_: None)
     monkeypatch.setenv(variable("kafka_bootstrap_servers"), "127.0.0.1:1")
     monkeypatch.setenv(variable("tenants_file"), "tenants.toml")
 
