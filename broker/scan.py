@@ -16,6 +16,8 @@ from schemas.settings import PipelineSettings
 
 _BATCH = 10_000
 _WAIT_SECONDS = 0.1
+_FETCH_WAIT_MILLISECONDS = 10
+"""How long a broker may hold a fetch that finds nothing new: the next topic's fetch has to wait behind it."""
 _STALLED_SECONDS = 30.0
 _ANSWER_SECONDS = 15.0
 
@@ -32,7 +34,8 @@ class Expired(Retryable):
 def open_scanner(settings: PipelineSettings) -> Iterator["Scanner"]:
     """Open a scanner."""
     # A consumer needs a group's name even if it never joins one.
-    client = consumer(settings, {"group.id": "fuse-sync-scanner", "enable.partition.eof": True})
+    own = {"group.id": "fuse-sync-scanner", "enable.partition.eof": True, "fetch.wait.max.ms": _FETCH_WAIT_MILLISECONDS}
+    client = consumer(settings, own)
     try:
         yield Scanner(client)
     finally:

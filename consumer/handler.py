@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from schemas.event import Event
-from schemas.outcome import HandlerResult
+from schemas.outcome import HandlerResult, Ignored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +46,25 @@ def destination_of(handler: object) -> Callable[[Event], str | None]:
 
 def _nobody(_: Event) -> None:
     return None
+
+
+ANOTHER_GROUP = "replayed_for_another_group"
+"""The reason of what is ignored since somebody sent it again for another group alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressedTo:
+    """Let `handler` see only what is for `group`: the source is shared, and a replay is for one group alone."""
+
+    group: str
+    handler: Handler
+
+    async def __call__(self, event: Event, context: Context) -> HandlerResult:
+        """Handle an event, or ignore what is for another group."""
+        if not event.is_for(self.group):
+            return Ignored(reason=ANOTHER_GROUP)
+        return await self.handler(event, context)
+
+    def destination(self, event: Event) -> str | None:
+        """Give what the handler does; nobody is called for another group's event."""
+        return destination_of(self.handler)(event) if event.is_for(self.group) else None

@@ -15,6 +15,7 @@ from broker.publisher import Bounds, Publisher
 from broker.subscription import Subscription
 from consumer.calls import Calls
 from consumer.clients import Clients
+from consumer.handler import AddressedTo
 from consumer.handlers.sync import SUPERSEDES, Sync, open_session
 from consumer.holds import Holds
 from consumer.limits import hold_policy, lane_budget, policy
@@ -70,7 +71,8 @@ async def open_member(
         }
         handler = Sync(session=session, tenants=tenants, base_urls=urls, failures=settings.failures)
         holds = Holds(hold_policy(settings), most=_destinations(tenants))
-        calls = Calls(handler=handler, budget=lane_budget(settings), holds=holds)
+        addressed = AddressedTo(group=settings.group, handler=handler)
+        calls = Calls(handler=addressed, budget=lane_budget(settings), holds=holds)
         treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
         member = GroupMember(settings, _member_name(), calls, treated)
         _end_on_unexpected(member)

@@ -149,11 +149,11 @@ class Scratch:
     def is_covered(self, offset: int) -> bool:
         """Look for one behind that says the same: the digest finds it, the comparison is exact."""
         sql = (
-            "SELECT other.at FROM parked AS mine JOIN parked AS other"
+            "SELECT other.at, mine.headers, other.headers FROM parked AS mine JOIN parked AS other"
             " ON other.digest = mine.digest AND other.at > mine.at AND other.lane = mine.lane"
             " AND other.door = mine.door AND other.body = mine.body WHERE mine.at = ?"
         )
-        return any(at not in self._ended for (at,) in self._do(sql, (offset,)))
+        return any(at not in self._ended and _covers(other, mine) for at, mine, other in self._do(sql, (offset,)))
 
     def oldest(self) -> tuple[int, int] | None:
         """Find the lowest position and its epoch."""
@@ -308,3 +308,9 @@ def _headers(packed: bytes) -> tuple[Header, ...]:
     # Our own memory, not a file that somebody else may have written.
     headers: tuple[Header, ...] = marshal.loads(packed)  # noqa: S302
     return headers
+
+
+def _covers(other: bytes, mine: bytes) -> bool:
+    """Compare what `_alike` of the lanes does beside body and environment: the group it was sent again for."""
+    group = dict(_headers(other)).get("ce_fusegroup")
+    return group in {None, dict(_headers(mine)).get("ce_fusegroup")}

@@ -135,6 +135,12 @@ EVENT_HEADERS: JsonObject = {
         "ce_generation": _header(
             "How often the event was deliberately sent again; absent at first.", pattern="^[1-9][0-9]{0,8}$"
         ),
+        "ce_fusegroup": _header(
+            "The one group for which the event was sent again; all others ignore it. Absent where it is for everybody.",
+            pattern=_PLAIN,
+            examples=["sync"],
+        ),
+        "ce_fusereplay": _header("What sent the event again: a replay by its id, or `redrive`.", pattern=_PLAIN),
     },
 }
 """The headers of an event's record, with their values as text."""

@@ -1,10 +1,12 @@
 """The dead letter: the record as it was received, and in one header of ours everything needed to understand it."""
 
+from dataclasses import replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from schemas.record import Record
+from schemas.errors import UnreadableRecord
+from schemas.record import ReceivedRecord, Record
 
 VERSION = 1
 HEADER = "fuse_dead"
@@ -36,3 +38,21 @@ def write_dead_letter(letter: DeadLetter, received: Record) -> Record:
     """Write a record of the dead-letter topic: key, value and headers as received, and the note behind them."""
     note = (HEADER, letter.model_dump_json(exclude_none=True).encode())
     return Record(key=received.key, value=received.value, headers=(*received.headers, note))
+
+
+def read_dead_letter(record: ReceivedRecord) -> tuple[DeadLetter, ReceivedRecord]:
+    """Read a record of the dead-letter topic: its note, and the record as it was in the source, at its place there.
+
+    The time stays that of the letter. Raises UnreadableRecord("bad-letter" or "unknown-version").
+    """
+    name, note = record.headers[-1] if record.headers else ("", None)
+    if name != HEADER:
+        raise UnreadableRecord("bad-letter", "a record of the dead-letter topic without its note")
+    try:
+        letter = DeadLetter.model_validate_json(note or b"")
+    except ValidationError as error:
+        raise UnreadableRecord("bad-letter", f"not a dead letter: {error.error_count()} faults") from None
+    if letter.v > VERSION:
+        raise UnreadableRecord("unknown-version", f"dead letter of version {letter.v}; this release knows {VERSION}")
+    original = replace(record, partition=letter.partition, offset=letter.offset, headers=tuple(record.headers[:-1]))
+    return letter, original

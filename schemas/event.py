@@ -22,7 +22,8 @@ class Event:
     `type`, `connection` and `aggregator` are what the body says, verbatim, and empty where it says nothing usable;
     they come from outside and may hold any text. `body` is the request's body, byte for byte.
     `verification` is the value of the `fuse-verification` header. `generation` is 0 for an event as it arrived and
-    one higher for each deliberate re-send. `extra_headers` are those of the record that the contract does not know.
+    one higher for each deliberate re-send. `group` names the one group that a re-send is for (None: every
+    group), and `replay` what sent it again. `extra_headers` are those of the record that the contract does not know.
     """
 
     id: str
@@ -36,9 +37,15 @@ class Event:
     body: bytes
     generation: int = 0
     traceparent: str | None = None
+    group: str | None = None
+    replay: str | None = None
     extra_headers: tuple[tuple[str, bytes | None], ...] = ()
 
     @property
     def idempotency_key(self) -> str:
         """Name this event and generation: the same over retries, rebalances and restarts."""
         return f"{self.id}:{self.generation}"
+
+    def is_for(self, group: str) -> bool:
+        """Say whether `group` has to handle this event: a re-send may be for another group alone."""
+        return self.group in {None, group}

@@ -31,6 +31,7 @@ _KNOWN_HEADERS = frozenset(
     {
         *("ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type", "ce_tenant", "ce_environment"),
         *("ce_fuseverification", "ce_subject", "ce_aggregator", "traceparent", "ce_generation"),
+        *("ce_fusegroup", "ce_fusereplay"),
     }
 )
 _TENANT = re.compile(TENANT_NAME)
@@ -115,6 +116,10 @@ def to_record(event: Event) -> Record:
         headers.append(("traceparent", encode_attribute(event.traceparent)))
     if event.generation:
         headers.append(("ce_generation", str(event.generation).encode()))
+    if event.group is not None:
+        headers.append(("ce_fusegroup", encode_attribute(event.group)))
+    if event.replay is not None:
+        headers.append(("ce_fusereplay", encode_attribute(event.replay)))
     headers.extend(event.extra_headers)
     return Record(b"%b/%b" % (tenant[1], connection), event.body, tuple(headers))
 
@@ -154,6 +159,8 @@ def from_record(record: ReceivedRecord) -> Event:
         body=record.value,
         generation=_generation(text.optional("ce_generation")),
         traceparent=text.optional("traceparent"),
+        group=text.optional("ce_fusegroup"),
+        replay=text.optional("ce_fusereplay"),
         extra_headers=_extra(headers),
     )
     if text.required("ce_source") != f"/tenants/{event.tenant}/{event.environment}":

@@ -1,13 +1,16 @@
 """`run`: one member of a group, until it is told to stop."""
 
 import argparse
+import asyncio
 import os
 
 import structlog
 
+from broker.group_offsets import start_at
 from broker.session_timeout import check_session_timeout
 from broker.topics import ensure_topics
 from consumer.commands.options import Commands, add_group, load_settings
+from consumer.commands.repair import time_argument
 from consumer.run import run
 from schemas.process import prepare_process, run_program
 from schemas.settings import ENVIRON
@@ -19,6 +22,13 @@ def add_to(commands: Commands) -> None:
     """Declare the command."""
     command = commands.add_parser("run", help="run one member of a group until SIGTERM")
     add_group(command)
+    command.add_argument(
+        "--from",
+        dest="start",
+        type=time_argument,
+        metavar="TIME",
+        help="where a new group begins: with what was appended from then on (default: with the oldest record)",
+    )
     command.set_defaults(run=lambda options: run_program(lambda: _run(options)))
 
 
@@ -30,4 +40,6 @@ async def _run(options: argparse.Namespace) -> int:
     tenants = load_tenants(settings.tenants_file, ENVIRON)
     await ensure_topics(settings)
     await check_session_timeout(settings)
+    if options.start is not None:
+        await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000))
     return await run(settings, tenants)

@@ -57,6 +57,8 @@ FULL = Event(
     body=b"{}",
     generation=1,
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    group="sync",
+    replay="redrive",
 )
 REJECTIONS: tuple[Rejected, ...] = (
     *(

@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead import HEADER, VERSION, DeadLetter, write_dead_letter
-from schemas.record import Record
+from schemas.dead import HEADER, VERSION, DeadLetter, read_dead_letter, write_dead_letter
+from schemas.errors import UnreadableRecord
+from schemas.record import ReceivedRecord, Record
 
 MOMENTS = st.integers(0, 2**53)
 LETTERS = st.builds(
@@ -49,6 +51,39 @@ def test_the_record_is_whole_and_the_last_header_tells_the_rest(letter: DeadLett
     name, note = written.headers[-1]
     assert name == HEADER
     assert DeadLetter.model_validate_json(note or b"") == letter
+
+
+@given(letter=LETTERS, written=RECORDS)
+def test_a_letter_is_read_as_it_was_written(letter: DeadLetter, written: Record) -> None:
+    """What is redriven has to be what was received: at its place in the source, and without our note."""
+    record = write_dead_letter(letter, written)
+    read, original = read_dead_letter(_received(record))
+    assert read == letter
+    assert (original.partition, original.offset) == (letter.partition, letter.offset)
+    assert (original.key, original.value, original.headers) == (written.key, written.value, written.headers)
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, "bad-letter"),
+        (("theirs", b"{}"), "bad-letter"),
+        ((HEADER, None), "bad-letter"),
+        ((HEADER, LETTER.model_copy(update={"v": VERSION + 1}).model_dump_json().encode()), "unknown-version"),
+    ],
+)
+def test_what_is_no_letter_of_ours_says_so(header: tuple[str, bytes | None] | None, reason: str) -> None:
+    """Somebody else's record must not stop a command, and a later release's must not be guessed at."""
+    headers = () if header is None else (header,)
+    with pytest.raises(UnreadableRecord) as caught:
+        read_dead_letter(_received(Record(key=None, value=b"", headers=headers)))
+    assert caught.value.reason == reason
+
+
+def _received(record: Record) -> ReceivedRecord:
+    return ReceivedRecord(
+        partition=0, offset=0, timestamp=0.0, key=record.key, value=record.value, headers=record.headers
+    )
 
 
 def test_what_is_absent_is_not_written() -> None:

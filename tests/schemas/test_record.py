@@ -52,6 +52,8 @@ EVENTS = st.builds(
     body=st.binary(),
     generation=st.integers(0, 999_999_999),
     traceparent=st.none() | ANY_TEXT,
+    group=st.none() | ANY_TEXT,
+    replay=st.none() | ANY_TEXT,
     extra_headers=EXTRA_HEADERS,
 )
 

@@ -88,3 +88,15 @@ def test_a_body_signed_in_one_environment_is_not_covered_by_the_same_in_the_othe
     assert lanes.covered(first.lane) == []
     lanes.add(waiting(2, body=b"same"))
     assert lanes.covered(first.lane) == [first]
+
+
+def test_what_was_sent_again_for_another_group_covers_nothing() -> None:
+    """It is ignored here: whatever it covered would never be called. What it was is covered as any other."""
+    first = waiting(1, body=b"same")
+    again = replace(first.event, generation=1, group="other")
+    lanes = Lanes()
+    lanes.add(first)
+    lanes.add(replace(first, offset=2, event=again))
+    assert lanes.covered(first.lane) == []
+    lanes.add(replace(first, offset=3, event=replace(again, group=None)))
+    assert [each.offset for each in lanes.covered(first.lane)] == [1, 2]

@@ -1,5 +1,7 @@
 """Parking: how the journal is folded, whose turn is next, and what of the log still counts."""
 
+from dataclasses import replace
+
 import pytest
 
 from consumer.engine.commands import WritePark
@@ -8,7 +10,8 @@ from consumer.engine.parking import Journal, ParkedEntry, Parking
 from consumer.scratch import Scratch
 from schemas.outcome import Taken
 from schemas.parked import Park, Settle, read_note, write_note
-from tests.consumer.engine.given import entry, park, record_of
+from schemas.record import to_record
+from tests.consumer.engine.given import entry, park, record_of, waiting
 from tests.consumer.fakes import received
 
 ONE, TWO, BLUE = b"acme/one", b"acme/two", b"blue/one"
@@ -209,6 +212,16 @@ def test_only_an_equal_body_behind_in_the_same_lane_covers() -> None:
     for offset, lane, body in ((1, ONE, b"a"), (2, TWO, b"a"), (3, ONE, b"b"), (4, ONE, b"a")):
         parked.park(park(offset, epoch=7), record_of(offset, lane, body=body))
     assert [parked.is_covered(offset) for offset in (1, 2, 3, 4)] == [True, False, False, False]
+
+
+def test_what_was_sent_again_for_another_group_covers_nothing_that_is_parked() -> None:
+    """As in memory: it is ignored here, and what it covered would never be called."""
+    parked = parking()
+    event = waiting(1, body=b"a").event
+    for offset, group in ((1, None), (2, "other"), (3, None)):
+        record = to_record(replace(event, generation=1 if group else 0, group=group))
+        parked.park(park(offset, epoch=7), record)
+        assert [parked.is_covered(at) for at in range(1, offset)] == [offset == 3] * (offset - 1)
 
 
 def test_nothing_parked_counts_from_the_end_of_the_log() -> None:

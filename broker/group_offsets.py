@@ -1,0 +1,100 @@
+"""The committed offsets of a group, asked for and set from outside: by commands, not by members.
+
+Nothing here is async: a command has nothing else to do meanwhile.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from broker.client import consumer, kafka_error
+from broker.scan import open_scanner
+from schemas.errors import ConfigurationError, Retryable
+from schemas.settings import ConsumerSettings
+from schemas.topics import consumer_group_id
+
+_ANSWER_SECONDS = 15.0
+_IN_USE = frozenset(
+    {
+        KafkaError.NON_EMPTY_GROUP,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+    }
+)
+"""Refusals that say that somebody is in the group: only its members may commit then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommittedOffset:
+    """What a group has committed for a partition: the frontier, and the metadata beside it."""
+
+    offset: int
+    metadata: str
+
+
+def committed_offsets(settings: ConsumerSettings, partitions: Iterable[int]) -> Mapping[int, CommittedOffset]:
+    """Ask what the group has committed, of those partitions of the source for which it has. Raises Retryable."""
+    with _client(settings) as client:
+        places = client.committed([TopicPartition(settings.topic, number) for number in partitions], _ANSWER_SECONDS)
+    for error in filter(None, (place.error for place in places)):
+        raise _refusal(settings, error)
+    return {
+        place.partition: CommittedOffset(offset=place.offset, metadata=place.metadata or "")
+        for place in places
+        if place.offset >= 0  # what was never committed has a negative one
+    }
+
+
+def start_at(settings: ConsumerSettings, milliseconds: int) -> Mapping[int, int]:
+    """Let a new group begin with what was appended at or after a time; give the offset for each partition.
+
+    A partition with nothing since then begins at its end. To be called before any member joins. Raises
+    ConfigurationError if the group has committed offsets or members, and Retryable if Kafka does not answer.
+    """
+    with open_scanner(settings) as scanner:
+        histories = scanner.histories(settings.topic)
+        if committed_offsets(settings, histories):
+            raise ConfigurationError([_not_new(settings.group)])
+        offsets = scanner.offsets_at(settings.topic, milliseconds, histories)
+    _commit(settings, offsets)
+    return offsets
+
+
+def _not_new(group: str) -> str:
+    return (
+        f"--from: group {group} has committed offsets already, so it goes on from there; leave --from out, or give a "
+        "new group's name with --group."
+    )
+
+
+def _commit(settings: ConsumerSettings, offsets: Mapping[int, int]) -> None:
+    wanted = [TopicPartition(settings.topic, number, offset) for number, offset in offsets.items()]
+    with _client(settings) as client:
+        places = client.commit(offsets=wanted, asynchronous=False) or ()
+    for error in filter(None, (place.error for place in places)):
+        raise _refusal(settings, error)
+
+
+@contextmanager
+def _client(settings: ConsumerSettings) -> Iterator[Consumer]:
+    """Open a consumer of the group that never joins it.
+
+    An admin client could ask the same, but tears the process down now and then when it is closed right after an answer
+    (librdkafka 2.16, "Purging unserved events from background queue").
+    """
+    client = consumer(settings, {"group.id": consumer_group_id(settings.topic, settings.group)})
+    try:
+        yield client
+    except KafkaException as error:
+        raise _refusal(settings, kafka_error(error)) from None
+    finally:
+        client.close()
+
+
+def _refusal(settings: ConsumerSettings, error: KafkaError) -> Exception:
+    if error.code() in _IN_USE:
+        return ConfigurationError([f"group {settings.group} has members already: stop them, or name a new group."])
+    return Retryable(f"group {settings.group}: {error.str()}")

@@ -1,0 +1,177 @@
+"""What the commands that repair have in common: their options, exit statuses, and what they print."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from consumer.resending import Report
+from consumer.watching import Watch, unwatched
+from schemas.errors import Permanent, Retryable
+from schemas.settings import ConsumerSettings
+from schemas.telemetry import configure_logging
+
+DONE, INCOMPLETE, UNUSABLE, NO_ANSWER = 0, 1, 2, 3
+"""Exit statuses: all is done; interrupted or incomplete; bad usage or configuration; Kafka did not answer."""
+
+_SPAN = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+def time_argument(text: str) -> datetime:
+    """Read a time with its zone, such as 2026-11-01T00:00Z. Raises ArgumentTypeError."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-01T00:00Z") from None
+    if time.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} names no time zone: add Z for UTC, or +02:00")
+    return time
+
+
+def span_argument(text: str) -> timedelta:
+    """Read a span of time: 90s, 15m, 1h or 7d. Raises ArgumentTypeError."""
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no span such as 90s, 15m, 1h or 7d")
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def rate_argument(text: str) -> float:
+    """Read a rate: 50 or 50/s. Raises ArgumentTypeError."""
+    try:
+        rate = float(text.removesuffix("/s"))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate above 0 such as 50 or 50/s")
+    return rate
+
+
+def add_sending(command: argparse.ArgumentParser) -> None:
+    """Let the command say whether to send, and how fast."""
+    command.add_argument("--rate", type=rate_argument, metavar="N/s", help="append at most so many events a second")
+    command.add_argument("--yes", action="store_true", help="do it; without, only say what would be done")
+    add_json(command)
+
+
+def add_json(command: argparse.ArgumentParser) -> None:
+    """Let the command write for machines."""
+    command.add_argument("--json", action="store_true", help="write JSON instead of a table")
+
+
+def run_repair(command: Callable[[], int]) -> int:
+    """Run a command to its end and give its exit status; what stops it goes to standard error."""
+    try:
+        return command()
+    except Permanent as error:
+        sys.stderr.write(f"{error}\n")
+        return UNUSABLE
+    except Retryable as error:
+        sys.stderr.write(f"{error}\nThe same command again goes on where this one ended.\n")
+        return NO_ANSWER
+    except KeyboardInterrupt:
+        return INCOMPLETE
+
+
+@contextmanager
+def watching(settings: ConsumerSettings, options: argparse.Namespace) -> Iterator[Watch]:
+    """Log to standard error, and show there how far it is, if a person is looking."""
+    configure_logging(settings.log_level, settings.log_format)
+    console = Console(stderr=True)
+    if options.json or not console.is_terminal:
+        yield unwatched
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def watch(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what)
+            progress.update(tasks[what], completed=done, total=total or None)
+
+        yield watch
+
+
+def show_report(report: Report, options: argparse.Namespace) -> int:
+    """Print what was done, or would be, and give the exit status."""
+    if options.json:
+        write_json(_as_fields(report))
+    else:
+        _print(report)
+    return DONE if report.complete else INCOMPLETE
+
+
+def write_json(fields: Mapping[str, object]) -> None:
+    """Write one JSON object as a line."""
+    sys.stdout.write(orjson.dumps(fields).decode() + "\n")
+
+
+def printable(text: str) -> str:
+    """Make a text from outside harmless to a terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape", "surrogatepass").decode()
+
+
+def moment(milliseconds: int) -> str:
+    """Write a time, given in milliseconds since the epoch, to the second."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def new_table(*columns: str) -> Table:
+    """Make a table of texts, none of which is read as markup."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    return table
+
+
+def _as_fields(report: Report) -> Mapping[str, object]:
+    return {
+        "group": report.group,
+        "replay": report.replay,
+        "dry_run": report.dry_run,
+        "complete": report.complete,
+        "events": report.events,
+        "tenants": dict(sorted(report.tenants.items())),
+        "unreadable": report.unreadable,
+        "unknown": report.unknown,
+        "seconds": report.seconds,
+    }
+
+
+def _print(report: Report) -> None:
+    console = Console()
+    if report.tenants:
+        table = new_table("tenant", "events")
+        for tenant, count in sorted(report.tenants.items()):
+            table.add_row(Text(tenant), f"{count:,}")
+        console.print(table)
+    for sentence in sentences(report):
+        console.print(Text(sentence))
+
+
+def sentences(report: Report) -> Iterator[str]:
+    """Say what a report says, for people."""
+    took = "" if report.seconds is None else f", in {timedelta(seconds=round(report.seconds))} at {report.rate:g}/s"
+    if report.dry_run:
+        yield f"{report.events:,} events would be sent again to group {report.group}{took}. To do it, add --yes."
+    else:
+        yield f"{report.events:,} events were sent again to group {report.group} ({printable(report.replay)})."
+    if report.unreadable:
+        yield f"{report.unreadable:,} records are no events and cannot be sent again: their sender has to."
+    if report.unknown:
+        yield (
+            f"{report.unknown:,} letters are older than the topic of webhooks: whether they were sent again already "
+            "cannot be known. To send them, add --expired."
+        )
+    if not report.complete:
+        yield "It was interrupted: the same command again goes on where this one ended."
