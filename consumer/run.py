@@ -15,10 +15,9 @@ from broker.publisher import Bounds, Publisher
 from broker.subscription import Subscription
 from consumer.calls import Calls
 from consumer.clients import Clients
-from consumer.handlers.sync import SUPERSEDES, Sync, open_session
 from consumer.limits import lane_budget, policy
+from consumer.loading import load_handler, superseded_by
 from consumer.member import GroupMember
-from schemas.event import Environment
 from schemas.process import stop_signal
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
@@ -58,18 +57,13 @@ async def open_member(
         stop_seconds=settings.drain_seconds,
     )
     async with (
-        open_session(settings) as session,
+        load_handler(settings.handler)(settings, tenants) as handler,
         Publisher(settings, bounds) as publisher,
         LogReader(settings) as logs,
         LogTrimmer(settings) as trimmer,
     ):
-        urls = {
-            Environment.SANDBOX: settings.fuse_sandbox_url,
-            Environment.PRODUCTION: settings.fuse_production_url,
-        }
-        handler = Sync(session=session, tenants=tenants, base_urls=urls)
         calls = Calls(handler=handler, budget=lane_budget(settings))
-        treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
+        treated = policy(settings, tenants=len(tenants), supersedes=superseded_by(handler))
         member = GroupMember(settings, _member_name(), calls, treated)
         _end_on_unexpected(member)
         subscription = Subscription(settings, member)

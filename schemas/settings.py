@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import ConfigurationError
+from schemas.relay_target import signing_key
 from schemas.topics import is_legal_name
 from schemas.urls import BASE_URL_RULE, is_base_url
 
@@ -62,9 +63,23 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _relay_url(url: str | None) -> str | None:
+    if url is not None and not is_base_url(url):
+        raise ValueError(BASE_URL_RULE)
+    return url  # as it is: a slash at its end may matter to the receiver
+
+
+def _signing_secret(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None:
+        signing_key(secret)
+    return secret
+
+
 TopicName = Annotated[str, AfterValidator(_topic_name)]
 ClientSettings = Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_json_object)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+RelayUrl = Annotated[str | None, AfterValidator(_relay_url)]
+SigningSecret = Annotated[SecretStr | None, AfterValidator(_signing_secret)]
 
 
 class PipelineSettings(BaseSettings):
@@ -95,6 +110,12 @@ class PipelineSettings(BaseSettings):
     )
     tenants_file: Path = _setting(
         ..., "path", "The TOML file of tenants; check it with `python -m schemas check-tenants FILE`."
+    )
+    tenants_poll_seconds: float = _setting(
+        2.0,
+        "seconds",
+        "How often the tenants file is looked at, to be read again when it has changed; 0: only on SIGHUP.",
+        ge=0,
     )
     topic: TopicName = _setting("fuse.webhooks", "topic name", "The topic of verified webhooks.")
     topic_partitions: int = _setting(
@@ -173,6 +194,22 @@ class ConsumerSettings(PipelineSettings):
     )
     fuse_production_url: BaseUrl = _setting(
         "https://api.letsfuse.com", "URL", "Fuse's base URL for events of the production environment."
+    )
+    handler: str = _setting(
+        "sync",
+        "name",
+        "What the group does with events: `sync`, `relay`, or a handler of yours, `package.module:name`.",
+    )
+    relay_url: RelayUrl = _setting(
+        None, "URL", "Where `relay` sends the events of tenants whose entry in the tenants file has no table `relay`."
+    )
+    relay_secret: SigningSecret = _setting(
+        None, "secret", "Signs what goes to `FUSE_SYNC_RELAY_URL`: 24 to 64 bytes in base64, also after `whsec_`."
+    )
+    relay_allow_private: bool = _setting(
+        False,  # noqa: FBT003 - a setting's default
+        "true or false",
+        "Whether `relay` may connect to addresses that are not public, such as those of this host or network.",
     )
     call_connect_timeout_seconds: float = _setting(
         5.0,

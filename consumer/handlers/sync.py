@@ -1,12 +1,16 @@
 """The handler `sync`: calls Fuse's sync endpoint for every event that announces new data."""
 
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import ClassVar
 
 import aiohttp
+from aiohappyeyeballs import AddrInfoType
 
 from consumer.handler import Context
 from consumer.handlers.fuse_request import FuseRequest, sync_request
@@ -32,6 +36,8 @@ _MOST_ANSWER_BYTES = 65_536
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sync:
     """Apply `financial_connection.sync_data`; ignore every other type, since Fuse's sync is for that one."""
+
+    supersedes: ClassVar = SUPERSEDES
 
     session: aiohttp.ClientSession
     tenants: Tenants
@@ -94,10 +100,26 @@ def _seconds(text: str, now: datetime) -> float | None:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
 
 
-def open_session(settings: ConsumerSettings) -> aiohttp.ClientSession:
-    """Open the HTTP client: as many connections as calls may be in flight, no cookies, every call with a time-out."""
+@asynccontextmanager
+async def open_sync(settings: ConsumerSettings, tenants: Tenants) -> AsyncIterator[Sync]:
+    """Open the handler with its HTTP client."""
+    urls = {
+        Environment.SANDBOX: settings.fuse_sandbox_url,
+        Environment.PRODUCTION: settings.fuse_production_url,
+    }
+    async with open_session(settings) as session:
+        yield Sync(session=session, tenants=tenants, base_urls=urls)
+
+
+def open_session(
+    settings: ConsumerSettings, sockets: Callable[[AddrInfoType], socket.socket] | None = None
+) -> aiohttp.ClientSession:
+    """Open the HTTP client: as many connections as calls may be in flight, no cookies, every call with a time-out.
+
+    `sockets` makes the sockets, if some addresses are not to be connected to.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.max_in_flight, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=settings.max_in_flight, keepalive_timeout=30, socket_factory=sockets),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(
             total=settings.call_timeout_seconds,
