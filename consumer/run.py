@@ -16,19 +16,18 @@ from broker.subscription import Subscription
 from consumer.calls import Calls
 from consumer.clients import Clients
 from consumer.handler import AddressedTo
-from consumer.handlers.sync import SUPERSEDES, Sync, open_session
 from consumer.holds import Holds
 from consumer.limits import hold_policy, lane_budget, policy
+from consumer.loading import load_handler, superseded_by
 from consumer.member import GroupMember
-from schemas.event import Environment
+from schemas.live_tenants import LiveTenants
 from schemas.process import stop_signal
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
-from schemas.tenants import Tenants
 from schemas.topics import group_topics
 
 
-async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
+async def run(settings: ConsumerSettings, tenants: LiveTenants) -> int:
     """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on."""
     stop = stop_signal()
     async with open_member(settings, tenants) as (member, subscription, publisher):
@@ -50,7 +49,7 @@ async def run(settings: ConsumerSettings, tenants: Tenants) -> int:
 
 @asynccontextmanager
 async def open_member(
-    settings: ConsumerSettings, tenants: Tenants
+    settings: ConsumerSettings, tenants: LiveTenants
 ) -> AsyncIterator[tuple[GroupMember, Subscription, Publisher]]:
     """Open all that a member needs, and close it in reverse: the partitions are let go first."""
     bounds = Bounds(
@@ -60,21 +59,16 @@ async def open_member(
         stop_seconds=settings.drain_seconds,
     )
     async with (
-        open_session(settings) as session,
+        load_handler(settings.handler)(settings, tenants) as handler,
         Publisher(settings, bounds) as publisher,
         LogReader(settings) as logs,
         LogTrimmer(settings) as trimmer,
     ):
-        urls = {
-            Environment.SANDBOX: settings.fuse_sandbox_url,
-            Environment.PRODUCTION: settings.fuse_production_url,
-        }
-        handler = Sync(session=session, tenants=tenants, base_urls=urls, failures=settings.failures)
-        holds = Holds(hold_policy(settings), most=_destinations(tenants))
         addressed = AddressedTo(group=settings.group, handler=handler)
-        calls = Calls(handler=addressed, budget=lane_budget(settings), holds=holds)
-        treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
+        calls = Calls(handler=addressed, budget=lane_budget(settings), holds=Holds(hold_policy(settings)))
+        treated = policy(settings, tenants=len(tenants), supersedes=superseded_by(handler))
         member = GroupMember(settings, _member_name(), calls, treated)
+        tenants.subscribe(member.reopen)
         _end_on_unexpected(member)
         subscription = Subscription(settings, member)
         member.connect(
@@ -89,12 +83,6 @@ async def open_member(
         async with subscription:
             structlog.get_logger().info(LogEvent.MEMBER_STARTED, group=settings.group, topic=settings.topic)
             yield member, subscription, publisher
-
-
-def _destinations(tenants: Tenants) -> int:
-    """Count the base URLs there can be: those of the tenants file, and one for each environment."""
-    own = {account.base_url for tenant in tenants.values() for account in tenant.accounts.values()}
-    return len(own - {None}) + len(Environment)
 
 
 def _member_name() -> str:

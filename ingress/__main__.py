@@ -8,10 +8,10 @@ from broker.publisher import Bounds, Publisher
 from broker.topics import ensure_topics
 from ingress.serve import serve
 from schemas.errors import UnpublishableRecord
+from schemas.live_tenants import LiveTenants, following
 from schemas.process import prepare_process, run_program, stop_signal
 from schemas.settings import ENVIRON, IngressSettings, load
 from schemas.telemetry import LogEvent, configure_logging
-from schemas.tenants import load_tenants
 
 _FLUSH_SHARE = 0.1
 """The share of a stop left for records whose senders nobody waits for any more."""
@@ -26,10 +26,10 @@ async def _run() -> int:
     settings = load(IngressSettings)
     prepare_process()
     configure_logging(settings.log_level, settings.log_format)
-    tenants = load_tenants(settings.tenants_file, ENVIRON)
+    tenants = LiveTenants(settings.tenants_file, ENVIRON)
     await ensure_topics(settings)
     stop = stop_signal()
-    async with Publisher(settings, _bounds(settings)) as publisher:
+    async with Publisher(settings, _bounds(settings)) as publisher, following(tenants, settings.tenants_poll_seconds):
         failure = await serve(settings, tenants, publisher, stop)
     return _farewell(failure)
 

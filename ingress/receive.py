@@ -46,7 +46,7 @@ class Receiver:
         self._bounds = BodyBounds(size=settings.max_body_bytes, seconds=settings.ingress_body_timeout_seconds)
         self._max_depth = settings.ingress_max_depth
         self._topic = settings.topic
-        self._tenants = dict(tenants)
+        self._tenants = tenants  # as it is: it changes when the file does
         self._budgets = Budgets()
         self._events = events
         self._log = structlog.get_logger().bind()  # once: it would otherwise be done anew for every line

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from schemas.aggregators import AGGREGATORS
 from schemas.errors import ConfigurationError
-from schemas.settings import ENVIRON, reference_page
+from schemas.settings import ENVIRON
+from schemas.settings_page import reference_page
 from schemas.tenants import Account, Tenant, Tenants, load_tenants
 
 
@@ -51,7 +52,9 @@ def _contract(options: argparse.Namespace) -> None:
 
 
 def _table(tenants: Tenants) -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [("tenant", "environment", "aggregators", "API keys", "base URL", "ingest limit")]
+    rows: list[tuple[str, ...]] = [
+        ("tenant", "environment", "aggregators", "API keys", "base URL", "ingest limit", "relay")
+    ]
     for tenant in tenants.values():
         rows.extend(_row(tenant, name, account) for name, account in tenant.accounts.items())
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -62,7 +65,11 @@ def _table(tenants: Tenants) -> Iterator[str]:
 def _row(tenant: Tenant, environment: str, account: Account) -> tuple[str, ...]:
     limit = "none" if tenant.ingest_limit is None else f"{tenant.ingest_limit:g}/s, burst {tenant.ingest_burst}"
     keys = str(1 + len(account.accepted_keys))
-    return tenant.name, environment, _configured(account), keys, account.base_url or "default", limit
+    return tenant.name, environment, _configured(account), keys, account.base_url or "default", limit, _relay(tenant)
+
+
+def _relay(tenant: Tenant) -> str:
+    return "none" if tenant.relay is None else f"{tenant.relay.url}, secrets: {len(tenant.relay.secrets)}"
 
 
 def _configured(account: Account) -> str:

@@ -21,6 +21,8 @@ class LogEvent(StrEnum):
     WEBHOOK_REFUSED = "webhook.refused"
     WEBHOOK_DELAYED = "webhook.delayed"
     REQUEST_FAILED = "request.failed"
+    TENANTS_LOADED = "tenants.loaded"
+    TENANTS_REFUSED = "tenants.refused"
     TOPIC_CREATED = "topic.created"
     TOPIC_EXTENDED = "topic.extended"
     BROKER_TROUBLED = "broker.troubled"

@@ -6,7 +6,7 @@ Everything wrong is reported together, one sentence each with its place, and no 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from math import ceil
 from pathlib import Path
 from types import MappingProxyType
@@ -18,13 +18,14 @@ from schemas.aggregators import AGGREGATORS, header_name_fault, missing_fields
 from schemas.credential import BadCredential, Sources, resolve
 from schemas.errors import ConfigurationError
 from schemas.event import TENANT_NAME, Environment
+from schemas.relay_target import RelayTarget, read_relay_target
 from schemas.toml_table import TomlTable
 from schemas.urls import BASE_URL_RULE, is_base_url
 from schemas.verification import SigningKey
 
 _NAME = re.compile(TENANT_NAME)
 _FILE_KEYS = ("allow_literals", "tenants")
-_TENANT_KEYS = ("ingest_limit", "ingest_burst", *Environment)
+_TENANT_KEYS = ("ingest_limit", "ingest_burst", "relay", *Environment)
 _ACCOUNT_KEYS = ("client_id", "api_key", "accepted_keys", "base_url", "headers", *AGGREGATORS)
 
 
@@ -43,6 +44,13 @@ class Account:
     credentials: Mapping[str, SecretStr] = field(default_factory=lambda: MappingProxyType({}))
 
 
+def same_account(one: Account | None, other: Account | None) -> bool:
+    """Compare accounts by value."""
+    if one is None or other is None:
+        return one is other
+    return all(getattr(one, each.name) == getattr(other, each.name) for each in fields(Account))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
     """One customer. `ingest_limit` is in webhooks per second; `ingest_burst` is how many may come at once above it."""
@@ -51,6 +59,7 @@ class Tenant:
     accounts: Mapping[Environment, Account]
     ingest_limit: float | None = None
     ingest_burst: int | None = None
+    relay: RelayTarget | None = None
     _keys: Mapping[str, tuple[SigningKey, ...]] = field(init=False, repr=False, compare=False)
     _all_keys: tuple[SigningKey, ...] = field(init=False, repr=False, compare=False)
 
@@ -65,6 +74,13 @@ class Tenant:
         Those of both where it names none, that is, anything other than "sandbox" or "production".
         """
         return self._keys.get(named, self._all_keys) if isinstance(named, str) else self._all_keys
+
+
+def same_tenant(one: Tenant, other: Tenant) -> bool:
+    """Compare tenants by value."""
+    return replace(one, accounts={}) == replace(other, accounts={}) and all(
+        same_account(one.accounts.get(name), other.accounts.get(name)) for name in Environment
+    )
 
 
 class Tenants(Mapping[str, Tenant]):
@@ -149,11 +165,13 @@ def _tenant(name: str, table: TomlTable, sources: Sources) -> Tenant:
     if not accounts and not any(environment in table.content for environment in Environment):
         table.fault("sandbox", "is missing, and so is production; a tenant needs at least one of the two tables.")
     limit = table.positive("ingest_limit")
+    relay = table.table("relay")
     return Tenant(
         name=name,
         accounts=MappingProxyType(accounts),
         ingest_limit=limit,
         ingest_burst=_burst(table, limit),
+        relay=None if relay is None else read_relay_target(relay, sources),
     )
 
 

@@ -18,4 +18,5 @@ def add_group(command: argparse.ArgumentParser) -> None:
 
 def load_settings(options: argparse.Namespace) -> ConsumerSettings:
     """Read the settings, with what the command line says above them. Raises ConfigurationError."""
-    return load(ConsumerSettings, **({"group": options.group} if options.group else {}))
+    given = {name: value for name in ("group", "handler") if (value := getattr(options, name, None))}
+    return load(ConsumerSettings, **given)

@@ -11,11 +11,12 @@ from broker.session_timeout import check_session_timeout
 from broker.topics import ensure_topics
 from consumer.commands.options import Commands, add_group, load_settings
 from consumer.commands.repair import time_argument
+from consumer.loading import load_handler
 from consumer.run import run
+from schemas.live_tenants import LiveTenants, following
 from schemas.process import prepare_process, run_program
 from schemas.settings import ENVIRON
 from schemas.telemetry import configure_logging
-from schemas.tenants import load_tenants
 
 
 def add_to(commands: Commands) -> None:
@@ -29,6 +30,11 @@ def add_to(commands: Commands) -> None:
         metavar="TIME",
         help="where a new group begins: with what was appended from then on (default: with the oldest record)",
     )
+    command.add_argument(
+        "--handler",
+        metavar="NAME",
+        help="sync, relay or package.module:name; above FUSE_SYNC_HANDLER (default: sync)",
+    )
     command.set_defaults(run=lambda options: run_program(lambda: _run(options)))
 
 
@@ -37,9 +43,11 @@ async def _run(options: argparse.Namespace) -> int:
     configure_logging(settings.log_level, settings.log_format)
     structlog.contextvars.bind_contextvars(group=settings.group, pid=os.getpid())
     prepare_process()
-    tenants = load_tenants(settings.tenants_file, ENVIRON)
+    tenants = LiveTenants(settings.tenants_file, ENVIRON)
+    load_handler(settings.handler)  # before anything is created for it
     await ensure_topics(settings)
     await check_session_timeout(settings)
     if options.start is not None:
         await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000))
-    return await run(settings, tenants)
+    async with following(tenants, settings.tenants_poll_seconds):
+        return await run(settings, tenants)

@@ -1,8 +1,10 @@
 """The handler `sync`: calls Fuse's sync endpoint for every event that announces new data."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import ClassVar
 
 import aiohttp
 
@@ -10,8 +12,8 @@ from consumer.failures import NO_ANSWER
 from consumer.handler import Context
 from consumer.handlers.fuse_answer import judge
 from consumer.handlers.fuse_request import FuseRequest, sync_request
+from consumer.handlers.http_client import open_session, read_answer_body
 from consumer.handlers.odd_answers import OddAnswers
-from consumer.lease import LEASE_SHARE
 from schemas.errors import DestinationDown, Misconfigured
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
@@ -22,13 +24,12 @@ from schemas.webhook import WebhookType
 SUPERSEDES = frozenset({WebhookType.SYNC_DATA.value})
 """One call tells Fuse of all equal webhooks before it. What is ignored is to be seen as that, each of them."""
 
-_MOST_ANSWER_BYTES = 65_536
-"""An answer is read so far, to let its connection be used again; nothing in it is needed beyond that."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sync:
     """Apply `financial_connection.sync_data`; ignore every other type, since Fuse's sync is for that one."""
+
+    supersedes: ClassVar = SUPERSEDES
 
     session: aiohttp.ClientSession
     tenants: Tenants
@@ -66,7 +67,7 @@ class Sync:
             async with self.session.post(
                 request.url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
-                body = await _read(response.content)
+                body = await read_answer_body(response.content)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise DestinationDown(f"the call failed: {type(error).__name__}: {NO_ANSWER.because}") from None
         result = judge(response.status, response.headers.get("Retry-After"), body, self.failures)
@@ -75,23 +76,12 @@ class Sync:
         return result
 
 
-async def _read(answer: aiohttp.StreamReader) -> bytes:
-    pieces, left = [], _MOST_ANSWER_BYTES
-    while left > 0 and (piece := await answer.read(left)):
-        pieces.append(piece)
-        left -= len(piece)
-    return b"".join(pieces)
-
-
-def open_session(settings: ConsumerSettings) -> aiohttp.ClientSession:
-    """Open the HTTP client: as many connections as calls may be in flight, no cookies, every call with a time-out."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=settings.max_in_flight, keepalive_timeout=30),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(
-            total=settings.call_timeout_seconds,
-            sock_connect=min(
-                settings.call_connect_timeout_seconds, settings.session_timeout_seconds * (1 - LEASE_SHARE)
-            ),
-        ),
-    )
+@asynccontextmanager
+async def open_sync(settings: ConsumerSettings, tenants: Tenants) -> AsyncIterator[Sync]:
+    """Open the handler with its HTTP client."""
+    urls = {
+        Environment.SANDBOX: settings.fuse_sandbox_url,
+        Environment.PRODUCTION: settings.fuse_production_url,
+    }
+    async with open_session(settings) as session:
+        yield Sync(session=session, tenants=tenants, base_urls=urls, failures=settings.failures)

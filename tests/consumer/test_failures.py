@@ -12,7 +12,7 @@ from consumer.failures import CODES, STATUSES, TYPES, Answer, Step, decide, page
 from consumer.handlers.fuse_answer import judge, read_answer
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.outcome import Applied, Ignored
-from schemas.settings import STEPS
+from schemas.setting_types import STEPS
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("missing_mx_api_key_header", "session_not_found", "request_body_missing", "brand_new")

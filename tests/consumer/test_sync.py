@@ -16,7 +16,8 @@ from consumer.calls import Calls
 from consumer.engine.lanes import Waiting
 from consumer.engine.retry import Backoff, LaneBudget
 from consumer.handler import Context
-from consumer.handlers.sync import Sync, open_session
+from consumer.handlers.http_client import open_session
+from consumer.handlers.sync import Sync
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored

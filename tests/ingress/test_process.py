@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -257,3 +258,29 @@ def _all(cluster: Cluster, topic: str) -> list[ReceivedRecord]:
             records += [received(message) for message in consumer.consume(end, timeout=10)]
     consumer.close()
     return records
+
+
+@pytest.mark.parametrize("poll", ["0", "0.2"])
+async def test_a_new_key_is_accepted_after_a_signal_or_a_change_of_the_file(
+    cluster: Cluster, topic_name: str, tmp_path: Path, poll: str
+) -> None:
+    """Without a restart; a file with a fault in between is refused and changes nothing."""
+    settings = {"FUSE_SYNC_TENANTS_POLL_SECONDS": poll}
+    async with start(tmp_path, cluster.bootstrap_servers, topic_name, settings) as ingress:
+        await ingress.started()
+        file = tmp_path / "tenants.toml"
+        for content, logged, status in (
+            (_TENANTS.replace("sandbox-key", "another-key"), "tenants.loaded", 403),
+            ("[broken", "tenants.refused", 403),
+            (_TENANTS, "tenants.loaded", 200),
+        ):
+            before = len(ingress.logged(logged))
+            file.write_text(content)
+            if poll == "0":
+                ingress.send(signal.SIGHUP)
+            await until(partial(_logged_more, ingress, logged, before), 30)
+            assert (await ingress.post())[0] == status
+
+
+def _logged_more(ingress: Process, event: str, than: int) -> bool:
+    return len(ingress.logged(event)) > than

@@ -18,9 +18,9 @@ from schemas.settings import (
     IngressSettings,
     PipelineSettings,
     load,
-    reference_page,
     variable,
 )
+from schemas.settings_page import reference_page
 
 ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t"

@@ -352,7 +352,7 @@ def test_the_command_shows_what_is_configured_without_secrets(tmp_path: Path) ->
     assert (done.returncode, done.stderr) == (0, "")
     header, row = done.stdout.splitlines()
     assert header.split()[:2] == ["tenant", "environment"]
-    assert " ".join(row.split()) == "acme sandbox plaid, header X-New 1 default none"
+    assert " ".join(row.split()) == "acme sandbox plaid, header X-New 1 default none none"
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
