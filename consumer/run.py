@@ -18,6 +18,7 @@ from consumer.clients import Clients
 from consumer.handlers.sync import SUPERSEDES, Sync, open_session
 from consumer.limits import lane_budget, policy
 from consumer.member import GroupMember
+from consumer.page import Page, open_page
 from schemas.event import Environment
 from schemas.process import stop_signal
 from schemas.settings import ConsumerSettings
@@ -57,7 +58,9 @@ async def open_member(
         deadline_seconds=0.0,  # an outcome waits for Kafka for ever: until it is there, the frontier waits
         stop_seconds=settings.drain_seconds,
     )
+    page = Page()
     async with (
+        open_page(settings, page) as address,
         open_session(settings) as session,
         Publisher(settings, bounds) as publisher,
         LogReader(settings) as logs,
@@ -72,7 +75,8 @@ async def open_member(
         treated = policy(settings, tenants=len(tenants), supersedes=SUPERSEDES)
         member = GroupMember(settings, _member_name(), calls, treated)
         _end_on_unexpected(member)
-        subscription = Subscription(settings, member)
+        page.show(member.view())
+        subscription = Subscription(settings, member, address)
         member.connect(
             Clients(
                 subscription=subscription,
