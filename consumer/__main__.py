@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from consumer.commands import failures, run
+from consumer.commands import failures, run, why
 
-_COMMANDS = (run, failures)
+_COMMANDS = (run, why, failures)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -15,8 +15,8 @@ import structlog
 from aiohttp import hdrs, web
 
 from consumer.inspection import MemberView, Values
+from consumer.why.asked import lane_key
 from schemas.errors import ConfigurationError
-from schemas.record import encode_attribute
 from schemas.settings import ConsumerSettings, variable
 from schemas.telemetry import LogEvent
 
@@ -66,11 +66,6 @@ class Page:
         if self._view is None:
             raise web.HTTPServiceUnavailable(text="the member has not started yet")
         return self._view
-
-
-def lane_key(name: str) -> bytes:
-    """Give the record key of a lane named `tenant/connection` as logs name it; other characters are encoded here."""
-    return b"%".join(encode_attribute(part) for part in name.split("%"))
 
 
 @asynccontextmanager
