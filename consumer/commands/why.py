@@ -37,7 +37,7 @@ def add_to(commands: Commands) -> None:
 def _run(options: argparse.Namespace) -> int:
     try:
         settings = load_settings(options)
-        findings, status = _findings(settings, parse(options.name), options.name)
+        findings, status = explain(settings, parse(options.name), options.name)
     except Permanent as error:
         sys.stderr.write(f"{error}\n")
         return _USAGE
@@ -45,7 +45,8 @@ def _run(options: argparse.Namespace) -> int:
     return status
 
 
-def _findings(settings: ConsumerSettings, asked: Asked, name: str) -> tuple[Sequence[Finding], int]:
+def explain(settings: ConsumerSettings, asked: Asked, name: str) -> tuple[Sequence[Finding], int]:
+    """Say what holds what was asked about, by its name; give the exit status as well. Raises Permanent."""
     try:
         findings = _ask(settings, asked, name)
     except Retryable as error:

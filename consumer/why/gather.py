@@ -91,13 +91,14 @@ class _Gatherer:
     def find(self, state: GroupState) -> Sequence[_Found]:
         """Look through the logs."""
         names = (self._settings.topic, self._topics.parked, self._topics.outcomes, self._topics.dead)
-        histories = {name: self._scanner.histories(name) for name in names}
+        count = len(state.partitions)
+        wanted = self._asked.partitions(count) if count else range(0)
+        histories = {name: self._scanner.histories(name, wanted) for name in names}
         missing = [name for name in names if not histories[name]]
         if missing:
             raise TopicMissing(missing)
         source = histories[self._settings.topic]
-        wanted = self._asked.partitions(len(source))
-        return [self._partition(_fact(number, source[number], state), histories, len(source)) for number in wanted]
+        return [self._partition(_fact(number, source[number], state), histories, count) for number in wanted]
 
     def _partition(self, fact: PartitionFact, histories: Mapping[str, Mapping[int, History]], count: int) -> _Found:
         found = _Found(partition=fact, looked_from=fact.existing.stop)
