@@ -9,6 +9,8 @@ from schemas.settings import ConsumerSettings, variable
 from schemas.topics import consumer_group_id
 
 _HEARTBEATS_PER_SESSION = 5
+_CLIENT = "fuse-sync"
+_ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - to recognise it, not to listen there
 
 
 def group_config(settings: ConsumerSettings) -> Mapping[str, object]:
@@ -21,6 +23,23 @@ def group_config(settings: ConsumerSettings) -> Mapping[str, object]:
         config["group.instance.id"] = settings.group_instance_id
     # With the other protocol these are the broker's, and librdkafka refuses to be told.
     return config if settings.group_protocol == "consumer" else {**config, **_classic(settings)}
+
+
+def client_id(address: str | None) -> str:
+    """Name the client of a member whose page is at `address`, `host:port`: Kafka shows it beside what it owns."""
+    return _CLIENT if address is None else f"{_CLIENT}@{address}"
+
+
+def page_address(client: str, host: str) -> str | None:
+    """Find where a member's page is, from its client's name and the host that Kafka sees it on; None if not told.
+
+    A page that listens on all addresses is looked for on that host.
+    """
+    name, _, address = client.partition("@")
+    if name != _CLIENT or not address:
+        return None
+    listens, _, port = address.rpartition(":")
+    return f"{host.removeprefix('/') if listens in _ANYWHERE else listens}:{port}"
 
 
 def _classic(settings: ConsumerSettings) -> Mapping[str, object]:

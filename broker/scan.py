@@ -4,7 +4,7 @@ For commands that look through a log; a takeover reads one partition with `broke
 a command has nothing else to do meanwhile.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -48,12 +48,14 @@ class Scanner:
     def __init__(self, client: Consumer) -> None:
         self._client = client
 
-    def histories(self, topic: str) -> Mapping[int, History]:
-        """Ask which records of each partition exist. An unknown topic has no partitions."""
+    def histories(self, topic: str, wanted: Container[int] | None = None) -> Mapping[int, History]:
+        """Ask which records of each partition exist, or of those `wanted`. An unknown topic has no partitions."""
         try:
             known = self._client.list_topics(topic, _ANSWER_SECONDS).topics[topic]
             return {
-                number: existing(self._client, TopicPartition(topic, number)) for number in sorted(known.partitions)
+                number: existing(self._client, TopicPartition(topic, number))
+                for number in sorted(known.partitions)
+                if wanted is None or number in wanted
             }
         except KafkaException as error:
             raise Retryable(f"{topic}: {kafka_error(error).str()}") from None

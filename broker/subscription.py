@@ -29,7 +29,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from broker.client import consumer, existing, kafka_error, read_batch, received
 from broker.commits import Asked, CommitRefused, CommitRequest, Commits
 from broker.history import starting_offset
-from broker.membership import group_config, refusal_of
+from broker.membership import client_id, group_config, refusal_of
 from schemas.record import ReceivedRecord
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
@@ -78,11 +78,13 @@ class Member(Protocol):
 class Subscription:
     """Read a topic as a member of a group. Use as an async context manager.
 
-    `failure` is done when the thread cannot go on; the process has to end then.
+    `failure` is done when the thread cannot go on; the process has to end then. `address` is where the member's own
+    page is, if it has one: Kafka tells it to whoever asks who owns a partition.
     """
 
-    def __init__(self, settings: ConsumerSettings, member: Member) -> None:
+    def __init__(self, settings: ConsumerSettings, member: Member, address: str | None = None) -> None:
         self._settings = settings
+        self._client_id = client_id(address)
         self._member = member
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tenures: dict[int, int] = {}
@@ -150,7 +152,8 @@ class Subscription:
             self._loop.call_soon_threadsafe(self._failed, error)
 
     def _config(self) -> Mapping[str, object]:
-        return {**group_config(self._settings), "error_cb": self._troubled, "on_commit": self._commits.on_commit}
+        own = {"client.id": self._client_id, **group_config(self._settings)}
+        return {**own, "error_cb": self._troubled, "on_commit": self._commits.on_commit}
 
     def _end_if_refused(self) -> None:
         # Not in the callback that noticed it: what is raised there, confluent-kafka may swallow.

@@ -4,9 +4,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from consumer.commands import audit, dead, failures, replay, run, status
+from consumer.commands import audit, dead, failures, replay, run, status, why
 
-_COMMANDS = (run, status, audit, replay, dead, failures)
+_COMMANDS = (run, why, status, audit, replay, dead, failures)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -13,6 +13,7 @@ from consumer.engine.lanes import Waiting
 from consumer.engine.retry import LaneBudget
 from consumer.handler import Context, Handler, destination_of
 from consumer.holds import Holds, now
+from consumer.progress import Progress
 from consumer.retry import Trial, attempt_within, describe
 from schemas.errors import DestinationDown, Permanent, Retryable
 from schemas.event import Event
@@ -65,32 +66,38 @@ class Calls:
         sleep: Callable[[float], Awaitable[None]],
         leased: Wait,
         held: Callable[[Wait], Awaitable[None]] = _in_place,
+        progress: Progress | None = None,
     ) -> Ending:
         """Handle an event until it is done or its budget is spent; a parked one is tried once.
 
         `sleep` waits between attempts; `leased` waits, before each, until this member surely owns the partition. Who
         calls this has the destination's permission for the first; `held` carries out the wait for a further one.
+        `progress` says meanwhile how far it is, to whoever asks.
         """
         event, before = waiting.event, waiting.tried.attempts
-        await leased()  # before the clock is read: a time in which nobody may be called uses up nobody's budget
+        progress = progress or self.progress(waiting)
+        # Before the clock is read: a time in which nobody may be called uses up nobody's budget.
+        await progress.leased(leased)
         called, work = self.clock(), _Work(destination=self.destination(event))
 
         async def attempt(number: int) -> HandlerResult:
             if number > 1:
                 await self._pass(event.tenant, work, held)
-                await leased()
+                await progress.leased(leased)
+            progress.called(before + number)
             work.is_fresh = number == 1 and not waiting.parked
             context = Context(idempotency_key=event.idempotency_key, attempt=before + number)
             return await self._report(work, partial(self._call, event, context))
 
         def failed(number: int, error: BaseException, wait: float) -> None:
+            progress.failed(describe(error))
             _log_delay(event, before + number, error, wait, self.clock())
 
         budget = replace(self.budget, attempts=1) if waiting.parked else self.budget
         trial = Trial(
             budget=budget,
             clock=lambda: self.clock() - work.held,
-            sleep=sleep,
+            sleep=partial(progress.pause, sleep=sleep),
             failed=failed,
             spares=lambda: work.was_spared,
         )
@@ -124,6 +131,10 @@ class Calls:
             raise
         self.holds.succeeded(work.destination, began)
         return result
+
+    def progress(self, waiting: Waiting) -> Progress:
+        """Begin to follow the handling of an event."""
+        return Progress(offset=waiting.offset, attempts=waiting.tried.attempts, clock=self.clock, since=self.clock())
 
     async def _call(self, event: Event, context: Context) -> HandlerResult:
         try:

@@ -2,11 +2,11 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-import structlog
-
+from consumer.alarms import Alarms
 from consumer.engine.hold import Hold, HoldPolicy, HoldState
 from consumer.engine.schedule import Schedule
 from schemas.telemetry import LogEvent
@@ -31,10 +31,9 @@ class Waiter:
 
 @dataclass(slots=True)
 class _Held:
-    """A destination: its hold, what was logged of it, and what waits for it, in turns of the tenants."""
+    """A destination: its hold, and what waits for it, in turns of the tenants."""
 
     hold: Hold
-    logged: HoldState = HoldState.CLOSED
     queue: Schedule[Waiter] = field(default_factory=Schedule)
     waiting: int = 0
 
@@ -55,7 +54,8 @@ class Holds:
     What waits is bounded by those who wait: an engine has each event started once.
     """
 
-    def __init__(self, policy: HoldPolicy = _NEVER, most: int = 100) -> None:
+    def __init__(self, policy: HoldPolicy = _NEVER, alarms: Alarms | None = None, most: int = 1_000) -> None:
+        self.alarms = alarms or Alarms(time.time)
         self._policy = policy
         self._most = most
         self._held: dict[str, _Held] = {}
@@ -114,14 +114,14 @@ class Holds:
         if held is None or destination is None:
             return False
         spared = held.hold.failed(now(), began, fresh=fresh)
-        _log_change(destination, held)
+        self._report(destination, held)
         return spared
 
     def release(self) -> None:
         """Let start what may start now, one tenant after the other."""
         for destination, held in [*self._held.items()]:  # what is let start may call a new destination
             _release(held)
-            _log_change(destination, held)
+            self._report(destination, held)
 
     def sift(self, destination: str, most: int) -> None:
         """Drop what waits for a destination and is not wanted any more, among the first so many; the rest goes on."""
@@ -137,6 +137,18 @@ class Holds:
             for waiter in [waiter for _ in range(held.waiting) if (waiter := held.take()) is not None]:
                 if waiter.alive():
                     held.add(waiter)
+
+    def _report(self, destination: str, held: _Held) -> None:
+        """Raise the alarm when a hold has opened, and end it when it has closed again; the ramp between is neither."""
+        held.hold.advance(now())
+        if held.hold.state is HoldState.OPEN:
+            counted = held.hold.counted(now())
+            share = round(counted.failures / max(1, counted.calls), 3)
+            fields = {"destination": destination, "failures": counted.failures, "share": share}
+            self.alarms.raised(LogEvent.DESTINATION_HELD, destination, **fields)
+        elif held.hold.state is HoldState.CLOSED:
+            released = LogEvent.DESTINATION_RELEASED
+            self.alarms.cleared(LogEvent.DESTINATION_HELD, destination, released, destination=destination)
 
     def _find(self, destination: str | None) -> _Held | None:
         if destination is None:
@@ -157,20 +169,3 @@ def _release(held: _Held) -> None:
         waiter = held.take()
         if waiter is not None and waiter.wanted() and held.hold.may_start(now()):
             waiter.go()
-
-
-def _log_change(destination: str, held: _Held) -> None:
-    """Log that a hold has opened, or that it has closed again; the ramp between is not worth a line."""
-    held.hold.advance(now())
-    state, logged = held.hold.state, held.logged
-    if state is logged:
-        return
-    held.logged = state
-    if state is HoldState.OPEN:
-        counted = held.hold.counted(now())
-        share = round(counted.failures / max(1, counted.calls), 3)
-        structlog.get_logger().error(
-            LogEvent.DESTINATION_HELD, destination=destination, failures=counted.failures, share=share
-        )
-    elif state is HoldState.CLOSED:
-        structlog.get_logger().info(LogEvent.DESTINATION_RELEASED, destination=destination)

@@ -24,6 +24,11 @@ class Lease:
         self._until = max(self._until, sent_at + self._seconds)
         self._renewed.set()
 
+    @property
+    def left(self) -> float | None:
+        """Give the seconds until the lease ends, negative if it has; None if there never was one."""
+        return None if self._until == float("-inf") else self._until - asyncio.get_running_loop().time()
+
     async def held(self) -> None:
         """Return within a valid lease; wait for as long as there is none."""
         while asyncio.get_running_loop().time() >= self._until:

@@ -11,6 +11,7 @@ from typing import Any, assert_never
 import structlog
 
 from broker.subscription import Assignment, CommitRefused, CommitRequest
+from consumer import reports
 from consumer.calls import Calls
 from consumer.clients import Clients
 from consumer.engine.commands import (
@@ -34,6 +35,7 @@ from consumer.engine.partition import PartitionEngine
 from consumer.engine.policy import Policy
 from consumer.engine.retry import Failed
 from consumer.gauges import Gauges, gauges
+from consumer.inspection import MemberView
 from consumer.lease import COMMITS_PER_LEASE, LEASE_SHARE, Lease
 from consumer.limits import share
 from consumer.scratch import Scratch
@@ -43,8 +45,7 @@ from consumer.taking_over import take_over
 from consumer.tenure import Tenure, let_go
 from consumer.writes import Writes
 from schemas.errors import Retryable, UnreadableRecord
-from schemas.outcome import Ended, OutcomeKind
-from schemas.record import ReceivedRecord, encode_attribute, from_record
+from schemas.record import ReceivedRecord, from_record
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
 
@@ -77,13 +78,16 @@ class GroupMember:
         )
         self._tenures: dict[int, Tenure] = {}
         self._log = structlog.get_logger()
+        self.alarms = calls.holds.alarms
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.unreadable = 0
 
     def connect(self, clients: Clients) -> None:
         """Say what to read and write with; the subscription needs the member first, so this comes after."""
         self._clients = clients
-        self._writes = Writes(clients=clients, written=self._written, failed=self.fail, run=self._run)
+        self._writes = Writes(
+            clients=clients, alarms=self.alarms, written=self._written, failed=self.fail, run=self._run
+        )
 
     # Told by the subscription, in the event loop.
 
@@ -114,6 +118,7 @@ class GroupMember:
         for tenure in tenures:
             self._tenures.pop(tenure.partition, None)
             tenure.end()
+            self._writes.forget(tenure.partition)
             self._log.info(LogEvent.PARTITION_RELEASED, partition=tenure.partition, held=tenure.engine.held)
         self._calls.holds.forget()
         self._share_bounds()
@@ -125,6 +130,7 @@ class GroupMember:
             tenure = self._tenures.pop(partition, None)
             if tenure is not None:
                 tenure.abandon()
+                self._writes.forget(partition)
                 self._log.warning(LogEvent.PARTITION_LOST, partition=partition, held=tenure.engine.held)
         self._calls.holds.forget()
         self._share_bounds()
@@ -171,6 +177,19 @@ class GroupMember:
         while True:
             await asyncio.sleep(_MEASURE_SECONDS)
             self._log.info(LogEvent.MEMBER_MEASURED, **self.gauges().as_fields())
+
+    def view(self) -> MemberView:
+        """Give what others may look at."""
+        return MemberView(
+            settings=self._settings,
+            name=self._name,
+            tenures=self._tenures,
+            slots=self._starts.slots,
+            doors=self._policy.doors,
+            alarms=self.alarms,
+            gauges=self.gauges,
+            clock=self._calls.clock,
+        )
 
     def gauges(self) -> Gauges:
         """Measure what this member holds against its bounds."""
@@ -243,7 +262,7 @@ class GroupMember:
             event = from_record(record)
         except UnreadableRecord as error:
             self.unreadable += 1
-            self._log_unreadable(record, error)
+            reports.unreadable(self.alarms, self._settings.topic, record, error)
             return Unreadable(offset=record.offset, record=record, reason=error.reason, error=str(error))
         return Waiting(offset=record.offset, lane=record.key or b"", size=record.size, event=event)
 
@@ -252,7 +271,7 @@ class GroupMember:
         commands = tenure.engine.call_ended(waiting, ending)
         self._report_doors(ending.result.error if isinstance(ending.result, Failed) else "")
         if isinstance(ending.result, Failed) and commands:  # else it is left to the next owner
-            self._log_failed(waiting, ending.attempts, ending.result, commands)
+            reports.failed(waiting, ending.attempts, ending.result, commands)
         self._carry_out(tenure, commands)
 
     def _written(self, tenure: Tenure, write: Write, position: int) -> None:
@@ -261,14 +280,15 @@ class GroupMember:
         match write:
             case WriteOutcome(ended=ended):
                 commands = engine.outcome_written(ended.offset, position)
-                self._log_ended(tenure, ended)
+                reports.ended(tenure.partition, ended)
             case WritePark(offset=offset):
                 commands = engine.park_written(offset, position)
             case WriteSettle(offset=offset):
                 commands = engine.settle_written(offset, position)
             case WriteDead(offset=offset):
                 commands = engine.dead_written(offset)
-                self._log.error(LogEvent.DEAD_WRITTEN, partition=tenure.partition, offset=offset, position=position)
+                place = {"partition": tenure.partition, "offset": offset, "position": position}
+                self.alarms.happened(LogEvent.DEAD_WRITTEN, **place)
             case _:
                 assert_never(write)
         self._carry_out(tenure, commands)
@@ -313,47 +333,11 @@ class GroupMember:
         """Raise the alarm of a tenant on change, and not for each of its events."""
         for door, is_closed in self._policy.doors.take_changes():
             tenant, _, environment = door.decode().partition("/")
+            about, fields = door.decode(), {"tenant": tenant, "environment": environment}
             if is_closed:
-                self._log.error(LogEvent.TENANT_MISCONFIGURED, tenant=tenant, environment=environment, error=error)
+                self.alarms.raised(LogEvent.TENANT_MISCONFIGURED, about, error=error, **fields)
             else:
-                self._log.info(LogEvent.TENANT_RECOVERED, tenant=tenant, environment=environment)
-
-    def _log_unreadable(self, record: ReceivedRecord, error: UnreadableRecord) -> None:
-        self._log.error(
-            LogEvent.RECORD_UNREADABLE,
-            topic=self._settings.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=error.reason,
-            error=str(error),
-            unreadable=self.unreadable,
-        )
-
-    def _log_failed(self, waiting: Waiting, attempts: int, failed: Failed, commands: Sequence[Command]) -> None:
-        dead = any(isinstance(command, WriteDead) for command in commands)
-        self._log.warning(
-            LogEvent.EVENT_FAILED,
-            event_id=waiting.event.id,
-            tenant=waiting.event.tenant,
-            connection=encode_attribute(waiting.event.connection).decode(),
-            attempts=waiting.tried.attempts + attempts,
-            error=failed.error,
-            then="dead" if dead else "parked",
-        )
-
-    def _log_ended(self, tenure: Tenure, ended: Ended) -> None:
-        """Log how an event ended; what is usual only at level debug, since the outcomes topic says it too."""
-        usual = ended.outcome in {OutcomeKind.APPLIED, OutcomeKind.SUPERSEDED}
-        log = self._log.debug if usual else self._log.info
-        log(
-            LogEvent.EVENT_ENDED,
-            event_id=ended.id,
-            partition=tenure.partition,
-            offset=ended.offset,
-            outcome=ended.outcome,
-            reason=ended.reason,
-            attempts=ended.attempts,
-        )
+                self.alarms.cleared(LogEvent.TENANT_MISCONFIGURED, about, LogEvent.TENANT_RECOVERED, **fields)
 
     # Tasks, and what ends them all.
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from broker.log_reader import LogReader
 from broker.log_trimmer import LogTrimmer
 from broker.publisher import Bounds, Publisher
 from broker.subscription import Subscription
+from consumer.alarms import Alarms
 from consumer.calls import Calls
 from consumer.clients import Clients
 from consumer.handler import AddressedTo
@@ -20,6 +22,7 @@ from consumer.holds import Holds
 from consumer.limits import hold_policy, lane_budget, policy
 from consumer.loading import load_handler, superseded_by
 from consumer.member import GroupMember
+from consumer.page import Page, open_page
 from schemas.live_tenants import LiveTenants
 from schemas.process import stop_signal
 from schemas.settings import ConsumerSettings
@@ -58,19 +61,24 @@ async def open_member(
         deadline_seconds=0.0,  # an outcome waits for Kafka for ever: until it is there, the frontier waits
         stop_seconds=settings.drain_seconds,
     )
+    page = Page()
     async with (
+        open_page(settings, page) as address,
         load_handler(settings.handler)(settings, tenants) as handler,
         Publisher(settings, bounds) as publisher,
         LogReader(settings) as logs,
         LogTrimmer(settings) as trimmer,
     ):
         addressed = AddressedTo(group=settings.group, handler=handler)
-        calls = Calls(handler=addressed, budget=lane_budget(settings), holds=Holds(hold_policy(settings)))
+        calls = Calls(
+            handler=addressed, budget=lane_budget(settings), holds=Holds(hold_policy(settings), Alarms(time.time))
+        )
         treated = policy(settings, tenants=len(tenants), supersedes=superseded_by(handler))
         member = GroupMember(settings, _member_name(), calls, treated)
         tenants.subscribe(member.reopen)
         _end_on_unexpected(member)
-        subscription = Subscription(settings, member)
+        page.show(member.view())
+        subscription = Subscription(settings, member, address)
         member.connect(
             Clients(
                 subscription=subscription,

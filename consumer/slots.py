@@ -14,9 +14,14 @@ class Slots:
     """Hand out a bounded number of slots, fair between tenants."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._schedule: Schedule[tuple[str, Start]] = Schedule()
         self.taken = 0
+
+    @property
+    def waiting(self) -> int:
+        """Count what waits for a slot."""
+        return len(self._schedule)
 
     def request(self, tenant: str, start: Start) -> None:
         """Call `start` with a slot when one is free: at once, or later in the tenant's turn."""
@@ -29,7 +34,7 @@ class Slots:
         self._fill()
 
     def _fill(self) -> None:
-        while self.taken < self._limit and (ready := self._schedule.take()) is not None:
+        while self.taken < self.limit and (ready := self._schedule.take()) is not None:
             tenant, start = ready
             self.taken += 1
             if not start(Slot(self, tenant)):

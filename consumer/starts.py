@@ -103,11 +103,13 @@ class Starts:
                 self.calls.holds.sift(destination, _SIFTED)
 
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
-        ending = await self.calls.handle(
-            waiting,
-            sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
-            leased=lambda: tenure.rest(tenure.lease.held),
-            held=lambda wait: tenure.rest(partial(slot.without, wait)),
-        )
+        with tenure.following(waiting.lane, self.calls.progress(waiting)) as progress:
+            ending = await self.calls.handle(
+                waiting,
+                sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
+                leased=lambda: tenure.rest(tenure.lease.held),
+                held=lambda wait: tenure.rest(partial(slot.without, wait)),
+                progress=progress,
+            )
         if not tenure.over:
             self.ended(tenure, waiting, ending)

@@ -1,19 +1,27 @@
 """A tenure: this member's time with one partition, from assignment to letting go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from broker.publisher import Position
 from broker.subscription import CommitRequest
 from consumer.engine.committed import Committed
 from consumer.engine.partition import PartitionEngine
 from consumer.lease import Lease
+from consumer.progress import Progress
 from consumer.scratch import Scratch
 
 _CANCELLED_SECONDS = 5.0
+
+
+class Pin(NamedTuple):
+    """A write that Kafka did not take: the offset of the event that it is about, and the kind of write."""
+
+    offset: int
+    write: str
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -22,7 +30,8 @@ class Tenure:
 
     `resting` are those of the calls that wait for what they need before their next attempt; `rewrites` what waits to
     be written again; `committed` what was committed last, and `trimmed` below which position the parked log has been
-    deleted. A tenure that is over hears of nothing any more.
+    deleted; `handled` has for each lane whose head is being handled how far that is, and `pins` what Kafka did not take
+    yet, with its error. A tenure that is over hears of nothing any more.
     """
 
     partition: int
@@ -37,6 +46,8 @@ class Tenure:
     rewrites: set[asyncio.Task[None]] = field(default_factory=set)
     committed: Committed | None = None
     trimmed: int = 0
+    handled: dict[bytes, Progress] = field(default_factory=dict)
+    pins: dict[Pin, str] = field(default_factory=dict)
     over: bool = False
 
     def commit_request(self, committed: Committed) -> CommitRequest:
@@ -60,6 +71,16 @@ class Tenure:
             await wait()
         finally:
             self.resting.discard(task)
+
+    @contextmanager
+    def following(self, lane: bytes, progress: Progress) -> Iterator[Progress]:
+        """Let others see how far the handling of a lane's head is."""
+        self.handled[lane] = progress
+        try:
+            yield progress
+        finally:
+            if self.handled.get(lane) is progress:
+                del self.handled[lane]
 
     def unwritten(self) -> list[asyncio.Future[Any]]:
         """List what has to be done until everything is written."""

@@ -9,9 +9,10 @@ from typing import Any
 import structlog
 
 from broker.publisher import Position
+from consumer.alarms import Alarms
 from consumer.clients import Clients
 from consumer.engine.commands import Write, WriteDead, WriteOutcome
-from consumer.tenure import Tenure
+from consumer.tenure import Pin, Tenure
 from schemas.errors import QueueFull, Retryable, UnpublishableRecord
 from schemas.record import Record
 from schemas.telemetry import LogEvent
@@ -24,10 +25,12 @@ class Writes:
     """Write for tenures. `written` hears of each write that is acknowledged, `failed` of what can never be written.
 
     A write of a tenure that is over is not tried again, and nobody hears of it: its partition is somebody else's. `run`
-    starts a task, for as long as it is in the set that it is given.
+    starts a task, for as long as it is in the set that it is given. While Kafka does not take a write of a partition
+    the alarm `frontier.pinned` is on.
     """
 
     clients: Clients
+    alarms: Alarms
     written: Callable[[Tenure, Write, int], None]
     failed: Callable[[BaseException], None]
     run: Callable[[Coroutine[Any, Any, None], set[asyncio.Task[None]]], object]
@@ -50,6 +53,7 @@ class Writes:
         if tenure.over:
             return
         if error is None:
+            self._freed(tenure, write)
             self.written(tenure, write, writing.result().offset)
         elif isinstance(error, UnpublishableRecord):
             self._refused(tenure, write, error)
@@ -73,20 +77,34 @@ class Writes:
     def _not_written(self, tenure: Tenure, write: Write, error: BaseException) -> None:
         """Write again what Kafka did not take: it pins the frontier of whoever holds the partition."""
         if not isinstance(error, QueueFull):
-            structlog.get_logger().error(
+            pin = pin_of(write)
+            tenure.pins[pin] = str(error)
+            self.alarms.raised(
                 LogEvent.FRONTIER_PINNED,
+                str(tenure.partition),
                 partition=tenure.partition,
-                offset=offset_of(write),
-                write=type(write).__name__,
+                offset=pin.offset,
+                write=pin.write,
                 error=str(error),
             )
         self.run(self._write_later(tenure, write), tenure.rewrites)
+
+    def _freed(self, tenure: Tenure, write: Write) -> None:
+        if tenure.pins:
+            tenure.pins.pop(pin_of(write), None)
+            if not tenure.pins:
+                self.forget(tenure.partition)
+
+    def forget(self, partition: int) -> None:
+        """Clear the alarm of a partition: everything is written, or somebody else has to."""
+        self.alarms.cleared(LogEvent.FRONTIER_PINNED, str(partition), LogEvent.FRONTIER_FREED, partition=partition)
 
     async def _write_later(self, tenure: Tenure, write: Write) -> None:
         await asyncio.sleep(_WRITE_AGAIN_SECONDS)
         self.write(tenure, write)
 
 
-def offset_of(write: Write) -> int:
-    """Get the source offset of the event that a write is about."""
-    return write.ended.offset if isinstance(write, WriteOutcome) else write.offset
+def pin_of(write: Write) -> Pin:
+    """Name a write, by the source offset of the event that it is about."""
+    offset = write.ended.offset if isinstance(write, WriteOutcome) else write.offset
+    return Pin(offset=offset, write=type(write).__name__)

@@ -303,6 +303,20 @@ class ConsumerSettings(PipelineSettings):
         "back within the session timeout gets its partitions again, and until then nobody has them. Empty: none.",
         max_length=249,
     )
+    member_host: str = setting(
+        "127.0.0.1",
+        "address",
+        "Address of the member's own page: its health, what it holds, and what each connection waits for. It has no "
+        "password: let only your own network reach it.",
+        min_length=1,
+    )
+    member_port: int = setting(
+        0,
+        "port",
+        "Port of that page; 0 takes a free one, which `why` finds through Kafka, and -1 serves no page.",
+        ge=-1,
+        le=65_535,
+    )
 
 
 ALL: tuple[type[PipelineSettings], ...] = (PipelineSettings, IngressSettings, ConsumerSettings)

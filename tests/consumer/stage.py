@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
 from broker.subscription import Assignment, CommitRequest
+from consumer.alarms import Alarms
 from consumer.calls import Calls
 from consumer.engine.committed import Committed, read_committed
 from consumer.handlers.sync import SUPERSEDES
@@ -37,7 +38,7 @@ class Stage:
         self.log = kafka.logs
         self.publisher, self.logs, self.trimmer = kafka.publisher, kafka.reader, kafka.trimmer
         self.subscription = kafka.subscription
-        holds = Holds(hold_policy(self.settings))
+        holds = Holds(hold_policy(self.settings), Alarms(clock))
         calls = Calls(handler=self.handler, budget=lane_budget(self.settings), clock=clock, holds=holds)
         treated = policy(self.settings, tenants=tenants, supersedes=SUPERSEDES)
         self.member = GroupMember(self.settings, "me", calls, treated)

@@ -12,7 +12,7 @@ HERE, THERE = "http://here", "http://there"
 
 def held(most: int = 2) -> Holds:
     """Give holds of which one has opened."""
-    holds = Holds(POLICY, most)
+    holds = Holds(POLICY, most=most)
     assert holds.may_start(HERE)
     assert holds.failed(HERE, now(), fresh=True)
     return holds

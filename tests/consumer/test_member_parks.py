@@ -120,10 +120,10 @@ def test_what_the_parked_log_does_not_take_is_an_alarm_and_written_again(write: 
             on.handler.scripts["event-0"].append(NO)
             if write == "WritePark":
                 on.publisher.broken.add(TOPICS.parked)
-            on.deliver(event(0), event(1, connection="two"))
-            await asyncio.sleep(2)
-            on.publisher.broken.add(TOPICS.parked)
             with capture_logs() as logs:
+                on.deliver(event(0), event(1, connection="two"))
+                await asyncio.sleep(2)
+                on.publisher.broken.add(TOPICS.parked)
                 await asyncio.sleep(40)
             pins = {(line["offset"], line["write"]) for line in logs if line["event"] == LogEvent.FRONTIER_PINNED}
             assert pins == {(0, write)}

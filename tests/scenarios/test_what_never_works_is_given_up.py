@@ -50,7 +50,8 @@ async def test_what_never_works_becomes_a_dead_letter_and_its_lane_goes_on(stage
     assert {(outcome.reason, outcome.attempts, outcome.status) for outcome in dead.values()} == {
         ("budget_spent", attempts, 503) for attempts in ATTEMPTS
     }
-    assert sum(len(records) for records in letters.values()) == len(written) == len(failing)
+    assert sum(len(records) for records in letters.values()) == len(failing)
+    assert 0 < len(written) < len(failing)  # the first in a minute: nobody is flooded
     for partition, records in letters.items():
         for letter in records:
             assert_understandable(letter, source[partition])

@@ -1,0 +1,1 @@
+"""Why a connection waits: facts are gathered, and a pure function names the cause."""
