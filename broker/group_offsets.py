@@ -51,23 +51,23 @@ def committed_offsets(settings: ConsumerSettings, partitions: Iterable[int]) -> 
 def start_at(settings: ConsumerSettings, milliseconds: int) -> Mapping[int, int]:
     """Let a new group begin with what was appended at or after a time; give the offset for each partition.
 
-    A partition with nothing since then begins at its end. To be called before any member joins. Raises
-    ConfigurationError if the group has committed offsets or members, and Retryable if Kafka does not answer.
+    A partition with nothing since then begins at its end. A group that has begun already, or that somebody else begins
+    just now, goes on from where it is, and none is given: else a restart with the same command would handle events
+    again, or lose some. Raises Retryable if Kafka does not answer, and ConfigurationError if the group has members and
+    none of them has committed anything.
     """
     with open_scanner(settings) as scanner:
         histories = scanner.histories(settings.topic)
         if committed_offsets(settings, histories):
-            raise ConfigurationError([_not_new(settings.group)])
+            return {}
         offsets = scanner.offsets_at(settings.topic, milliseconds, histories)
-    _commit(settings, offsets)
+    try:
+        _commit(settings, offsets)
+    except ConfigurationError:
+        if committed_offsets(settings, histories):
+            return {}
+        raise
     return offsets
-
-
-def _not_new(group: str) -> str:
-    return (
-        f"--from: group {group} has committed offsets already, so it goes on from there; leave --from out, or give a "
-        "new group's name with --group."
-    )
 
 
 def _commit(settings: ConsumerSettings, offsets: Mapping[int, int]) -> None:

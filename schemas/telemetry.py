@@ -27,6 +27,8 @@ class LogEvent(StrEnum):
     TOPIC_EXTENDED = "topic.extended"
     BROKER_TROUBLED = "broker.troubled"
     SESSION_UNCHECKED = "session.unchecked"
+    GROUP_BEGUN = "group.begun"
+    GROUP_RESUMED = "group.resumed"
     MEMBER_STARTED = "member.started"
     PAGE_OPENED = "page.opened"
     MEMBER_FAILED = "member.failed"

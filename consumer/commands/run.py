@@ -16,7 +16,7 @@ from consumer.run import run
 from schemas.live_tenants import LiveTenants, following
 from schemas.process import prepare_process, run_program
 from schemas.settings import ENVIRON
-from schemas.telemetry import configure_logging
+from schemas.telemetry import LogEvent, configure_logging
 
 
 def add_to(commands: Commands) -> None:
@@ -28,7 +28,8 @@ def add_to(commands: Commands) -> None:
         dest="start",
         type=time_argument,
         metavar="TIME",
-        help="where a new group begins: with what was appended from then on (default: with the oldest record)",
+        help="where a new group begins: with what was appended from then on (default: with the oldest record); "
+        "one that has begun goes on from where it is",
     )
     command.add_argument(
         "--handler",
@@ -48,6 +49,7 @@ async def _run(options: argparse.Namespace) -> int:
     await ensure_topics(settings)
     await check_session_timeout(settings)
     if options.start is not None:
-        await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000))
+        offsets = await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000))
+        structlog.get_logger().info(LogEvent.GROUP_BEGUN if offsets else LogEvent.GROUP_RESUMED, start=options.start)
     async with following(tenants, settings.tenants_poll_seconds):
         return await run(settings, tenants)

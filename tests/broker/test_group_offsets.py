@@ -5,7 +5,7 @@ import time
 import pytest
 
 from broker.group_offsets import CommittedOffset, committed_offsets, start_at
-from schemas.errors import ConfigurationError, Retryable
+from schemas.errors import Retryable
 from tests.broker.conftest import CreateTopic
 from tests.broker.test_log_reader import settings
 from tests.broker.test_subscription import produce
@@ -29,8 +29,8 @@ def test_a_new_group_begins_at_a_time_and_one_that_has_begun_does_not(
     assert committed_offsets(ours, partitions) == {
         number: CommittedOffset(offset=offset, metadata="") for number, offset in ((0, 5), (1, 5), (2, 0))
     }
-    with pytest.raises(ConfigurationError, match="new group's name"):
-        start_at(ours, since)
+    assert start_at(ours, 0) == {}
+    assert committed_offsets(ours, partitions)[0].offset == 5
 
 
 def test_a_kafka_that_does_not_answer_is_said_so(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,11 @@ from schemas.outcome import Ended
 from schemas.record import ReceivedRecord, to_record
 from schemas.telemetry import LogEvent
 from schemas.topics import group_topics
-from tests.scenarios.conftest import Scenario, Stage
+from tests.scenarios.conftest import PATIENT_SECONDS, Scenario, Stage
 
 PARTITIONS = (0, 5, 11)
+TIMES = 28
+"""So often each kind comes in each partition: a thousand in all."""
 GOOD = to_record(
     Event(
         id="01a20b71-5747-705b-a1c9-9cd95fd82e51",
@@ -70,9 +72,9 @@ KINDS = (
 async def test_garbage_is_put_to_the_dead_letters_as_it_came_and_stops_nothing(stage: Stage) -> None:
     """Defends promise 12: what cannot be read never stops a partition, and never disappears."""
     mix = Mix(connections=100, other_share=0)
-    async with stage(members=2) as scenario:
+    async with stage(members=2, session_timeout_seconds=PATIENT_SECONDS) as scenario:
         before = await scenario.send(300, mix, seed=1)
-        written = write(scenario, KINDS)
+        written = write(scenario, KINDS * TIMES)
         after = await scenario.send(300, mix, seed=2)
         everything = before.model_copy(update={"accepted": before.accepted + after.accepted})
         verdict = await scenario.verdict(everything)
@@ -90,7 +92,7 @@ async def test_garbage_is_put_to_the_dead_letters_as_it_came_and_stops_nothing(s
     assert all(line["topic"] == scenario.topic for line in logged)
     for partition in PARTITIONS:
         assert [received_as(letter) for letter in letters[partition]] == [
-            (kind.key, kind.value, list(kind.headers)) for kind in KINDS
+            (kind.key, kind.value, list(kind.headers)) for kind in KINDS * TIMES
         ]
     ended = [outcome for outcome in outcomes if outcome.reason == "unreadable"]
     assert len(ended) == len(written)
