@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import hypothesis
 import pytest
 from confluent_kafka.admin import AdminClient
 
@@ -18,6 +19,10 @@ from broker.embedded.configuration import broker_defaults
 from broker.embedded.jars import java_executable
 from broker.embedded.ports import free_ports
 from schemas.errors import ConfigurationError
+
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
+"""How long an example takes says more about the machine than about the code."""
 
 _IMAGE = "apache/kafka:4.3.1"
 _PORT = 9092

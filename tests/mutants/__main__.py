@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from tests.mutants.every import MUTANTS, catch_each
+from tests.simulation.run import Failure
 
 
 def main() -> int:
@@ -13,9 +14,13 @@ def main() -> int:
     seeds = parser.parse_args().seeds
     caught = catch_each(seeds)
     for mutant, failure in zip(MUTANTS, caught, strict=True):
-        found = f"{failure.check}, seed {failure.seed}" if failure else f"SURVIVES {seeds} seeds"
+        found = _by(failure) if failure else f"SURVIVES {seeds} seeds"
         sys.stdout.write(f"{mutant.name:<46} {mutant.rule:<58} {found}\n")
     return 0 if all(caught) else 1
+
+
+def _by(failure: Failure) -> str:
+    return failure.check if failure.seed < 0 else f"{failure.check}, seed {failure.seed}"
 
 
 if __name__ == "__main__":

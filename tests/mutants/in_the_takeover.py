@@ -9,6 +9,10 @@ from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
 from consumer.scratch import Scratch
 from schemas.outcome import Taken
 from schemas.parked import Park
+from tests.consumer.engine.test_parking import (
+    test_a_lower_mark_changes_nothing,
+    test_a_park_proves_its_epoch_where_nothing_is_committed,
+)
 from tests.mutants.mutant import Mutant, both, replaced
 
 _CLAIM = Takeover.claim
@@ -155,13 +159,13 @@ TAKEOVER = (
         "a lower mark lowers the epoch",
         "a lower `taken` changes nothing",
         lambda: replaced(Journal, "_fold", _fold_lower_marks),
-        rare=5_987,
+        test=test_a_lower_mark_changes_nothing,
     ),
     Mutant(
         "a park does not say its epoch",
         "a `park` of a lower epoch is void, and marks are deleted †",
         lambda: replaced(Journal, "_fold", _fold_parks_without_their_epoch),
-        rare=2_602,
+        test=test_a_park_proves_its_epoch_where_nothing_is_committed,
     ),
     Mutant(
         "what ended stays parked",

@@ -12,13 +12,15 @@ class Mutant:
     """A bug: its name, the rule of the takeover (or the history of other projects) that it breaks, and the patch.
 
     `rare` is a seed that is known to find a bug which few do. It is tried first, to save time: when a change of the
-    code has given that seed another course, the usual hunt follows.
+    code has given that seed another course, the usual hunt follows. `test` is one that fails for a bug which hardly any
+    seed meets.
     """
 
     name: str
     rule: str
     planted: Callable[[], AbstractContextManager[None]]
     rare: int | None = None
+    test: Callable[[], None] | None = None
 
 
 @contextmanager
@@ -40,10 +42,20 @@ def both(first: AbstractContextManager[None], second: AbstractContextManager[Non
 
 
 def catch(mutant: Mutant, seeds: int) -> Failure | None:
-    """Look for the first of so many seeds whose run breaks a promise; None if the mutant survives."""
+    """Let the mutant's test fail, or look for the first of so many seeds that breaks a promise; None if it survives."""
     with mutant.planted():
+        if mutant.test is not None and (failure := _failure(mutant.test)) is not None:
+            return failure
         for seed in range(seeds) if mutant.rare is None else (mutant.rare, *range(seeds)):
             failure = simulate(seed).failure
             if failure is not None:
                 return failure
+    return None
+
+
+def _failure(test: Callable[[], None]) -> Failure | None:
+    try:
+        test()
+    except AssertionError as error:
+        return Failure(seed=-1, check=test.__name__, text=str(error))
     return None
