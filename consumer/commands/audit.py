@@ -66,10 +66,13 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print(report: Report, console: Console) -> None:
-    table = Table(title=f"{report.topic}, group {report.group}" + (f", {report.tenant}" if report.tenant else ""))
+    of = f", {report.tenant}" if report.tenant else ""
+    console.print(f"{report.topic}, group {report.group}{of}", markup=False, highlight=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
     for each in fields(Counts):
-        table.add_column(each.name.replace("_", " "), justify="right")
-    table.add_row(*(f"{getattr(report.counts, each.name):,}" for each in fields(Counts)))
+        table.add_row(each.name.replace("_", " "), f"{getattr(report.counts, each.name):,}")
     console.print(table)
     for event in report.named:
         time = "?" if event.received is None else datetime.fromtimestamp(event.received, UTC).isoformat()
