@@ -17,6 +17,7 @@ from consumer.audit.audit import Progress
 from consumer.audit.span import read_span
 from consumer.commands.asking import EXIT_STATUSES, ask
 from consumer.commands.options import Commands, add_group, load_settings
+from consumer.commands.repair import printable
 
 _STATUSES = "1: an event is unaccounted for, or its outcome may have expired; " + EXIT_STATUSES
 
@@ -77,7 +78,7 @@ def _print(report: Report, console: Console) -> None:
     for event in report.named:
         time = "?" if event.received is None else datetime.fromtimestamp(event.received, UTC).isoformat()
         line = f"{event.what} {event.place} id={event.id} {event.tenant}/{event.connection} received={time}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for line in _remarks(report):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

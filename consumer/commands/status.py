@@ -5,12 +5,13 @@ import sys
 
 import orjson
 from rich.console import Console
+from rich.text import Text
 
 from broker.group_state import Owner
 from broker.membership import page_address
 from consumer.commands.asking import EXIT_STATUSES, ask
 from consumer.commands.options import Commands, add_group, load_settings
-from consumer.commands.repair import new_table, print_table
+from consumer.commands.repair import new_table, print_table, printable
 from consumer.status import PartitionStatus, Status, status
 
 _COLUMNS = ("partition", "oldest", "frontier", "end", "lag", "parked", "dead", "rate", "epoch", "owner")
@@ -45,12 +46,14 @@ def _print(found: Status, console: Console) -> None:
     )
     partitions = new_table(*_COLUMNS)
     for each in found.partitions:
-        partitions.add_row(*_cells(each))
+        partitions.add_row(*(Text(printable(cell)) for cell in _cells(each)))
     print_table(partitions)
     if found.tenants:
         tenants = new_table("tenant", "oldest", "unsettled")
         for tenant in found.tenants:
-            tenants.add_row(tenant.tenant or "(none)", _age(tenant.oldest_seconds), f"{tenant.unsettled:,}")
+            tenants.add_row(
+                Text(printable(tenant.tenant or "(none)")), _age(tenant.oldest_seconds), f"{tenant.unsettled:,}"
+            )
         console.print()
         print_table(tenants)
     unread = sum(each.unread for each in found.partitions)
