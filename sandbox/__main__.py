@@ -111,7 +111,7 @@ def _judge(options: argparse.Namespace) -> int:
     examples = counts.pop("examples")
     _show(counts)
     for kind, names in examples.items():
-        Console().print(f"{kind}:", *names, sep="\n  ", markup=False, highlight=False)
+        Console().print(f"{kind}:", *names, sep="\n  ", markup=False, highlight=False, soft_wrap=True)
     return 0 if verdict.kept else 1
 
 

@@ -42,8 +42,8 @@ def audit(
 ) -> Report:
     """Audit the group of `settings`: all events in the source, or those of a span, or of one tenant.
 
-    Takes nine bytes of memory an event of the span. Raises ConfigurationError if there is no source topic, Retryable
-    if Kafka does not answer, and UnreadableRecord for records of a later version than this release knows.
+    Takes nine bytes of memory an event of the span. Raises ConfigurationError if there is no source topic, or no such
+    group; Retryable if Kafka does not answer; UnreadableRecord for records of a later version than this release knows.
     """
     with open_scanner(settings) as scanner:
         return _Audit(scanner, settings, progress).run(span or Span(), tenant)
@@ -60,8 +60,9 @@ class _Audit:
     def run(self, span: Span, tenant: str | None) -> Report:
         self._read_source(span, tenant)
         state = group_state(self._settings)
-        frontiers = self._frontiers(state)
         topics = group_topics(self._settings.topic, self._settings.group)
+        self._require_group(state, topics.outcomes)
+        frontiers = self._frontiers(state)
         parked = Tail(self._scanner, topics.parked, {})
         outcomes = Tail(self._scanner, topics.outcomes, self._outcomes_from(topics.outcomes, span.since))
         self._follow(parked, outcomes, frontiers)
@@ -81,6 +82,13 @@ class _Audit:
         }
         for batch in self._watched(Tail(self._scanner, topic, starts), stretches, starts):
             fold_events(batch, self._ledgers, tenant)
+
+    def _require_group(self, state: GroupState, outcomes: str) -> None:
+        """Refuse a group that nobody has ever run, for a slip of the pen: of it everything is in progress for ever."""
+        has_committed = any(each.committed is not None for each in state.partitions.values())
+        if not has_committed and not self._scanner.histories(outcomes):
+            topic, group = self._settings.topic, self._settings.group
+            raise ConfigurationError([f"there is no group {group} of topic {topic}: check --group."])
 
     def _offsets(
         self, topic: str, time: datetime | None, histories: Mapping[int, History], otherwise: Mapping[int, int]

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable
 
 from schemas.errors import ConfigurationError, Retryable, UnreadableRecord
+from schemas.settings import variable
 
+_SERVERS = variable("kafka_bootstrap_servers")
 EXIT_STATUSES = "2: wrong usage or configuration, or records of a later release; 3: Kafka did not answer."
 
 
@@ -16,5 +18,7 @@ def ask(command: Callable[[], int]) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except Retryable as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(
+            f"Kafka does not answer: {error}\nLook at FUSE_SYNC_KAFKA_BOOTSTRAP_SERVERS and the brokers.\n"
+        )
         return 3

@@ -17,6 +17,7 @@ from consumer.audit.audit import Progress
 from consumer.audit.span import read_span
 from consumer.commands.asking import EXIT_STATUSES, ask
 from consumer.commands.options import Commands, add_group, load_settings
+from consumer.commands.repair import printable
 
 _STATUSES = "1: an event is unaccounted for, or its outcome may have expired; " + EXIT_STATUSES
 
@@ -66,15 +67,18 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print(report: Report, console: Console) -> None:
-    table = Table(title=f"{report.topic}, group {report.group}" + (f", {report.tenant}" if report.tenant else ""))
+    of = f", {report.tenant}" if report.tenant else ""
+    console.print(f"{report.topic}, group {report.group}{of}", markup=False, highlight=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column()
+    table.add_column(justify="right")
     for each in fields(Counts):
-        table.add_column(each.name.replace("_", " "), justify="right")
-    table.add_row(*(f"{getattr(report.counts, each.name):,}" for each in fields(Counts)))
+        table.add_row(each.name.replace("_", " "), f"{getattr(report.counts, each.name):,}")
     console.print(table)
     for event in report.named:
         time = "?" if event.received is None else datetime.fromtimestamp(event.received, UTC).isoformat()
         line = f"{event.what} {event.place} id={event.id} {event.tenant}/{event.connection} received={time}"
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for line in _remarks(report):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

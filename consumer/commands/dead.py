@@ -15,6 +15,7 @@ from consumer.commands.repair import (
     add_sending,
     moment,
     new_table,
+    print_table,
     printable,
     run_repair,
     show_report,
@@ -26,7 +27,7 @@ from consumer.letters import Letter, LetterFilter, ListedLetter, RedriveRequest,
 from schemas.record import encode_attribute
 
 _REDRIVEN = {True: "yes", False: "no", None: "unknown"}
-_COLUMNS = ("when", "tenant", "connection", "reason", "error", "attempts", "source", "redriven")
+_COLUMNS = ("when", "tenant", "connection", "reason", "attempts", "source", "redriven", "error")
 
 
 def add_to(commands: Commands) -> None:
@@ -104,11 +105,13 @@ def _list(options: argparse.Namespace) -> int:
         write_json({"letters": [_row(listed) for listed in found]})
         return DONE
     table = new_table(*_COLUMNS)
-    table.columns[0].no_wrap = True  # it is read from top to bottom, and as wide in every row
     for listed in found:
         row = _row(listed)
         table.add_row(*(Text(printable(str(row[column]))) for column in _COLUMNS))
-    Console().print(table if found else Text("No dead letters."))
+    if found:
+        print_table(table)
+    else:
+        Console().print("No dead letters.")
     return DONE
 
 
@@ -117,8 +120,8 @@ def _row(listed: ListedLetter) -> Mapping[str, object]:
     note = letter.note
     values = (
         *(moment(note.ended), event.tenant if event else ""),
-        *(encode_attribute(event.connection).decode() if event else "", note.reason, note.error, note.attempts),
-        *(f"{letter.partition}:{note.offset}", _REDRIVEN[listed.redriven]),
+        *(encode_attribute(event.connection).decode() if event else "", note.reason, note.attempts),
+        *(f"{letter.partition}:{note.offset}", _REDRIVEN[listed.redriven], note.error),
     )
     return dict(zip(_COLUMNS, values, strict=True)) | {"id": event.id if event else ""}
 

@@ -22,6 +22,7 @@ from schemas.telemetry import configure_logging
 DONE, INCOMPLETE, UNUSABLE, NO_ANSWER = 0, 1, 2, 3
 """Exit statuses: all is done; interrupted or incomplete; bad usage or configuration; Kafka did not answer."""
 
+_WIDTH = 1_000
 _SPAN = re.compile(r"([0-9]{1,6})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -134,6 +135,11 @@ def new_table(*columns: str) -> Table:
     return table
 
 
+def print_table(table: Table) -> None:
+    """Print a table with a line for each row, however narrow the terminal: for `grep`, and to be read at all."""
+    Console(width=_WIDTH).print(table)
+
+
 def _as_fields(report: Report) -> Mapping[str, object]:
     return {
         "group": report.group,
@@ -154,7 +160,7 @@ def _print(report: Report) -> None:
         table = new_table("tenant", "events")
         for tenant, count in sorted(report.tenants.items()):
             table.add_row(Text(tenant), f"{count:,}")
-        console.print(table)
+        print_table(table)
     for sentence in sentences(report):
         console.print(Text(sentence))
 
@@ -162,7 +168,9 @@ def _print(report: Report) -> None:
 def sentences(report: Report) -> Iterator[str]:
     """Say what a report says, for people."""
     took = "" if report.seconds is None else f", in {timedelta(seconds=round(report.seconds))} at {report.rate:g}/s"
-    if report.dry_run:
+    if report.dry_run and not report.events:
+        yield f"Nothing would be sent again to group {report.group}."
+    elif report.dry_run:
         yield f"{report.events:,} events would be sent again to group {report.group}{took}. To do it, add --yes."
     else:
         yield f"{report.events:,} events were sent again to group {report.group} ({printable(report.replay)})."

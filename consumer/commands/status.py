@@ -5,10 +5,13 @@ import sys
 
 import orjson
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from broker.group_state import Owner
+from broker.membership import page_address
 from consumer.commands.asking import EXIT_STATUSES, ask
 from consumer.commands.options import Commands, add_group, load_settings
+from consumer.commands.repair import new_table, print_table, printable
 from consumer.status import PartitionStatus, Status, status
 
 _COLUMNS = ("partition", "oldest", "frontier", "end", "lag", "parked", "dead", "rate", "epoch", "owner")
@@ -41,15 +44,18 @@ def _print(found: Status, console: Console) -> None:
         markup=False,
         highlight=False,
     )
-    partitions = Table(*_COLUMNS)
+    partitions = new_table(*_COLUMNS)
     for each in found.partitions:
-        partitions.add_row(*_cells(each))
-    console.print(partitions)
+        partitions.add_row(*(Text(printable(cell)) for cell in _cells(each)))
+    print_table(partitions)
     if found.tenants:
-        tenants = Table("tenant", "oldest", "unsettled")
+        tenants = new_table("tenant", "oldest", "unsettled")
         for tenant in found.tenants:
-            tenants.add_row(tenant.tenant or "(none)", _age(tenant.oldest_seconds), f"{tenant.unsettled:,}")
-        console.print(tenants)
+            tenants.add_row(
+                Text(printable(tenant.tenant or "(none)")), _age(tenant.oldest_seconds), f"{tenant.unsettled:,}"
+            )
+        console.print()
+        print_table(tenants)
     unread = sum(each.unread for each in found.partitions)
     if unread:
         console.print(f"{unread:,} events further behind the frontiers were not looked at.", highlight=False)
@@ -57,15 +63,21 @@ def _print(found: Status, console: Console) -> None:
 
 def _cells(each: PartitionStatus) -> tuple[str, ...]:
     numbers = (each.frontier, each.end, each.lag, each.parked, each.dead)
-    owner = f"{each.owner.client_id}{each.owner.host}" if each.owner else "nobody"
     return (
         str(each.partition),
         _age(each.oldest_seconds),
         *(f"{number:,}" for number in numbers),
         f"{each.rate:.1f}/s",
         str(each.epoch),
-        owner,
+        _owner(each.owner),
     )
+
+
+def _owner(owner: Owner | None) -> str:
+    """Say where the owner's page is: it tells more; without one, what Kafka calls it."""
+    if owner is None:
+        return "nobody"
+    return page_address(owner.client_id, owner.host) or f"{owner.client_id}{owner.host}"
 
 
 def _age(seconds: float | None) -> str:

@@ -40,7 +40,7 @@ def tenant_wide(tenant: str, lanes: Sequence[Facts], *, in_tenants_file: bool | 
         says = f"the tenant {tenant} is not in the tenants file, and nothing of it waits."
         return [Finding(about=tenant, cause=Cause.TENANT_UNKNOWN, says=says, do="Check the name.")]
     if not findings:
-        says = "nothing of it waits that this looked through."
+        says = "nothing of it waits, as far back as this looked."
         return [Finding(about=tenant, cause=Cause.NOTHING_OPEN, says=says, do="Nothing to do.")]
     wide = {found.cause: replace(found, about=tenant, offset=None) for found in findings if found.cause in _WIDE}
     return [*wide.values(), *(found for found in findings if found.cause not in _WIDE)]

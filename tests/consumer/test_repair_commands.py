@@ -92,6 +92,12 @@ def test_a_report_says_everything_that_was_left_out() -> None:
     assert all(word in text for word in ("--yes", "3 records are no events", "--expired", "interrupted"))
 
 
+def test_where_nothing_is_to_be_sent_nobody_is_asked_for_yes() -> None:
+    """A person who reads it should not think that there is something to confirm."""
+    report = Report(group="sync", replay="mine", dry_run=True, rate=None, complete=True)
+    assert [*sentences(report)] == ["Nothing would be sent again to group sync."]
+
+
 def test_a_text_from_outside_moves_no_terminal() -> None:
     """Escape sequences and lone surrogates are shown and not sent."""
     assert printable("\x1b[2J\ud800") == "\\x1b[2J\\ud800"
@@ -118,7 +124,7 @@ RAW = Letter(partition=3, position=13, note=NOTE, record=replace(LETTER.record, 
 @pytest.fixture
 def _letters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have two letters, one of them no event."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     listed = [ListedLetter(letter=LETTER, redriven=True), ListedLetter(letter=RAW, redriven=None)]
     monkeypatch.setattr("consumer.commands.dead.letters", lambda *_, **__: listed)
     monkeypatch.setattr("consumer.commands.dead.find_letters", lambda *_, **__: [LETTER, RAW])
@@ -129,10 +135,10 @@ def test_letters_are_listed_a_line_each(capsys: pytest.CaptureFixture[str]) -> N
     """With all that says what happened, where it lies, and whether it was sent again; nothing of it is markup."""
     assert main(["dead", "list"]) == 0
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split() == ["when", "tenant", "connection", "reason", "error", "attempts", "source", "redriven"]
-    seen = "2026-11-27T02:03:20Z acme con%1Bnection budget_spent Fuse answered [red]503 14 3:81204 yes"
+    assert header.split() == ["when", "tenant", "connection", "reason", "attempts", "source", "redriven", "error"]
+    seen = "2026-11-27T02:03:20Z acme con%1Bnection budget_spent 14 3:81204 yes Fuse answered [red]503"
     assert first.split() == seen.split()
-    assert second.split()[-1] == "unknown"
+    assert "unknown" in second.split()
 
 
 @pytest.mark.usefixtures("_letters")

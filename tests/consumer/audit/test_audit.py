@@ -176,3 +176,11 @@ def test_what_cannot_be_asked_is_told_by_the_exit_status(
     assert main(["audit", "--since", "yesterday"]) == 2
     assert main(["audit"]) == 3
     assert "--since" in capsys.readouterr().err
+
+
+def test_a_group_that_nobody_ever_ran_is_refused_and_not_proven(group: Group) -> None:
+    """Everything would be in progress, for ever: a slip of the pen must not read as a proof."""
+    group.publish(event(0))
+    misspelled = group.settings.model_copy(update={"group": "snyc"})
+    with pytest.raises(ConfigurationError, match="no group snyc"):
+        audit(misspelled)
