@@ -35,7 +35,7 @@ class _Work:
     An attempt is fresh if it is the very first.
     """
 
-    destination: str | None
+    destination: str | None = None
     held: float = 0.0
     spared: int = 0
     was_spared: bool = False
@@ -78,12 +78,13 @@ class Calls:
         progress = progress or self.progress(waiting)
         # Before the clock is read: a time in which nobody may be called uses up nobody's budget.
         await progress.leased(leased)
-        called, work = self.clock(), _Work(destination=self.destination(event))
+        called, work = self.clock(), _Work()
 
         async def attempt(number: int) -> HandlerResult:
             if number > 1:
-                await self._pass(event.tenant, work, held)
+                await self._pass(event, work, held)
                 await progress.leased(leased)
+            work.destination = self.destination(event)
             progress.called(before + number)
             work.is_fresh = number == 1 and not waiting.parked
             context = Context(idempotency_key=event.idempotency_key, attempt=before + number)
@@ -99,7 +100,8 @@ class Calls:
             clock=lambda: self.clock() - work.held,
             sleep=partial(progress.pause, sleep=sleep),
             failed=failed,
-            spares=lambda: work.was_spared,
+            # What is parked waits there: its turn is needed for those who can be called.
+            spares=lambda: work.was_spared and not waiting.parked,
         )
         result, attempts = await attempt_within(attempt, trial)
         return Ending(
@@ -110,11 +112,11 @@ class Calls:
             spared=work.spared,
         )
 
-    async def _pass(self, tenant: str, work: _Work, held: Callable[[Wait], Awaitable[None]]) -> None:
+    async def _pass(self, event: Event, work: _Work, held: Callable[[Wait], Awaitable[None]]) -> None:
         """Wait until the destination may be called; that time is not the event's."""
-        if not self.holds.may_start(work.destination):
+        if not self.holds.may_start(self.destination(event)):
             began = self.clock()
-            await held(partial(self.holds.passed, work.destination, tenant))
+            await held(partial(self.holds.passed, partial(self.destination, event), event.tenant))
             work.held += self.clock() - began
 
     async def _report(self, work: _Work, call: Callable[[], Awaitable[HandlerResult]]) -> HandlerResult:

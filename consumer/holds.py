@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from consumer.alarms import Alarms
 from consumer.engine.hold import Hold, HoldPolicy, HoldState
@@ -20,13 +21,14 @@ class Waiter:
     """What waits for permission to start a call.
 
     `alive` says whether it still waits. `wanted` says the same just before it gets the permission, and may settle it in
-    another way. `go` is called with the permission.
+    another way. `go` is called with the permission, `again` where it has to be asked for anew.
     """
 
     tenant: str
     alive: Callable[[], bool]
     wanted: Callable[[], bool]
     go: Callable[[], None]
+    again: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -46,6 +48,9 @@ class _Held:
         if waiter is not None:
             self.waiting -= 1
         return waiter
+
+    def take_all(self) -> list[Waiter]:
+        return [waiter for _ in range(self.waiting) if (waiter := self.take()) is not None]
 
 
 class Holds:
@@ -75,6 +80,11 @@ class Holds:
         """Name the destinations that are held."""
         return {name for name, held in self._held.items() if held.hold.state is HoldState.OPEN}
 
+    def wants_probe(self, destination: str) -> bool:
+        """Say whether a destination that is held may be probed, and nobody waits to do so."""
+        held = self._held[destination]
+        return not held.waiting and held.hold.is_due(now())
+
     def may_start(self, destination: str | None) -> bool:
         """Take the permission for a call, if there is one and nobody has been waiting for it."""
         held = self._find(destination)
@@ -84,21 +94,35 @@ class Holds:
         """Have `waiter` wait, after `may_start` has said no."""
         held = self._find(destination)
         if held is None:
-            waiter.go()
+            waiter.again()
         else:
             held.add(waiter)
 
-    async def passed(self, destination: str | None, tenant: str) -> None:
-        """Return with the permission for a call."""
-        if self.may_start(destination):
-            return
-        permitted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async def passed(self, destination: Callable[[], str | None], tenant: str) -> None:
+        """Return with the permission for a call to `destination`, which may change meanwhile."""
+        while not self.may_start(named := destination()):
+            if await self._permitted(named, tenant, destination):
+                return
+
+    async def _permitted(self, named: str | None, tenant: str, destination: Callable[[], str | None]) -> bool:
+        """Wait for a permission; False if it has to be asked for anew."""
+        permitted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def waits() -> bool:
             return not permitted.done()
 
-        self.wait(destination, Waiter(tenant=tenant, alive=waits, wanted=waits, go=lambda: permitted.set_result(None)))
-        await permitted
+        def answer(*, go: bool) -> None:
+            if waits():
+                permitted.set_result(go)
+
+        def wanted() -> bool:
+            if destination() != named:
+                answer(go=False)
+            return waits()
+
+        go, again = partial(answer, go=True), partial(answer, go=False)
+        self.wait(named, Waiter(tenant=tenant, alive=waits, wanted=wanted, go=go, again=again))
+        return await permitted
 
     def succeeded(self, destination: str | None, began: int) -> None:
         """Hear that a call which began at that time was answered, by whatever shows that the destination works."""
@@ -118,10 +142,13 @@ class Holds:
         return spared
 
     def release(self) -> None:
-        """Let start what may start now, one tenant after the other."""
+        """Let start what may start now, one tenant after the other; forget the hold of whom nobody calls any more."""
         for destination, held in [*self._held.items()]:  # what is let start may call a new destination
             _release(held)
             self._report(destination, held)
+            if not held.waiting and held.hold.is_abandoned(now()):
+                del self._held[destination]
+                self._clear(destination)
 
     def sift(self, destination: str, most: int) -> None:
         """Drop what waits for a destination and is not wanted any more, among the first so many; the rest goes on."""
@@ -134,7 +161,7 @@ class Holds:
     def forget(self) -> None:
         """Drop what does not wait any more: its partition was let go."""
         for held in self._held.values():
-            for waiter in [waiter for _ in range(held.waiting) if (waiter := held.take()) is not None]:
+            for waiter in held.take_all():
                 if waiter.alive():
                     held.add(waiter)
 
@@ -147,8 +174,11 @@ class Holds:
             fields = {"destination": destination, "failures": counted.failures, "share": share}
             self.alarms.raised(LogEvent.DESTINATION_HELD, destination, **fields)
         elif held.hold.state is HoldState.CLOSED:
-            released = LogEvent.DESTINATION_RELEASED
-            self.alarms.cleared(LogEvent.DESTINATION_HELD, destination, released, destination=destination)
+            self._clear(destination)
+
+    def _clear(self, destination: str) -> None:
+        released = LogEvent.DESTINATION_RELEASED
+        self.alarms.cleared(LogEvent.DESTINATION_HELD, destination, released, destination=destination)
 
     def _find(self, destination: str | None) -> _Held | None:
         if destination is None:
@@ -164,7 +194,14 @@ def now() -> int:
 
 
 def _release(held: _Held) -> None:
-    """Give permissions only to those who want them: a probe given to nobody would cost an interval."""
+    """Give permissions only to those who want them: a probe given to nobody would cost an interval.
+
+    Where all may start nobody is given one: it would still hold when a slot is free, and the destination down again.
+    """
+    held.hold.advance(now())
+    if held.hold.state is HoldState.CLOSED:
+        for each in held.take_all():
+            each.again()
     while held.waiting and held.hold.is_due(now()):
         waiter = held.take()
         if waiter is not None and waiter.wanted() and held.hold.may_start(now()):

@@ -325,6 +325,7 @@ class GroupMember:
     def reopen(self, tenants: Collection[str]) -> None:
         """Let the events of these tenants be called again: their configuration has changed."""
         self._policy.doors.open_all(tenants)
+        self._starts.reopen(tenants)
         self._report_doors()
 
     # What is logged.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -46,6 +46,12 @@ class Starts:
         """Start the handling of an event as soon as there is room, and its destination may be called."""
         self.slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
 
+    def reopen(self, tenants: Collection[str]) -> None:
+        """Let the parked events of these tenants have turns: they may lead elsewhere by now."""
+        prefixes = tuple(f"{tenant}/".encode() for tenant in tenants)
+        for doors in self._behind.values():
+            doors -= {door for door in doors if door.startswith(prefixes)}
+
     async def release_regularly(self) -> None:
         """Let start what waits for a destination and may be called by now, for ever."""
         while True:
@@ -76,6 +82,15 @@ class Starts:
         self.settled(tenure, settling)
         return False
 
+    def _is_wanted_there(self, destination: str, tenure: Tenure, waiting: Waiting) -> bool:
+        """Say whether an event is to be called, and there: since a reload it may lead elsewhere."""
+        if not self._is_wanted(tenure, waiting):
+            return False
+        if self.calls.destination(waiting.event) == destination:
+            return True
+        self.request(tenure, waiting)
+        return False
+
     def _wait_for(self, destination: str, tenure: Tenure, waiting: Waiting) -> None:
         """Let an event wait for its destination, without a slot and without a task."""
         tenant, start = waiting.event.tenant, partial(self._start, tenure, waiting, permitted=True)
@@ -83,24 +98,26 @@ class Starts:
         waiter = Waiter(
             tenant=tenant,
             alive=lambda: tenure.engine.may_start,
-            wanted=partial(self._is_wanted, tenure, waiting),
+            wanted=partial(self._is_wanted_there, destination, tenure, waiting),
             go=partial(self.slots.request, tenant, start),
+            again=partial(self.request, tenure, waiting),
         )
         self.calls.holds.wait(destination, waiter)
 
     def _hold_doors(self) -> None:
         """Tell the engines which doors lead to a destination that is down: what is parked there gets no turn.
 
-        While others work, what waits for it in memory is asked to make room.
+        But for a probe, where nothing in memory waits to make it. Turns that wait for it already are put back, and
+        while others work, what else waits in memory is asked to make room.
         """
         down = self.calls.holds.down
         for destination in [destination for destination in self._behind if destination not in down]:
             del self._behind[destination]
-        self.doors.held = frozenset().union(*self._behind.values())
+        held = [doors for destination, doors in self._behind.items() if not self.calls.holds.wants_probe(destination)]
+        self.doors.held = frozenset().union(*held)
         self.doors.others_work = 0 < len(down) < self.calls.holds.known
-        if self.doors.others_work:
-            for destination in down:
-                self.calls.holds.sift(destination, _SIFTED)
+        for destination in down:
+            self.calls.holds.sift(destination, 1 + _SIFTED // len(down))
 
     async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
         with tenure.following(waiting.lane, self.calls.progress(waiting)) as progress:

@@ -7,6 +7,7 @@ that, and what is parked gets no turn.
 
 from collections.abc import Collection, Iterable, Sequence
 
+from consumer.engine.lanes import Waiting
 from schemas.event import Event
 from schemas.parked import Why
 
@@ -45,11 +46,16 @@ class Doors:
         """Say whether parked events at this door get no turn, but for a probe."""
         return door in self._probes or door in self.held
 
-    def why_stopped(self, door: bytes, *, full: bool) -> Why | None:
-        """Say why an event that waits to be called has to wait in the parked log instead; `full` is the memory."""
-        if door in self._probes:
+    def why_stopped(self, waiting: Waiting, *, full: bool) -> Why | None:
+        """Say why an event that waits to be called has to wait in the parked log instead; `full` is the memory.
+
+        What is parked already gives its turn back, however much room there is: others may need it.
+        """
+        door = door_of(waiting.event)
+        if door in self._probes and not waiting.probe:
             return Why.MISCONFIGURED
-        return Why.DESTINATION_FULL if full and self.is_in_the_way(door) else None
+        has_to_go = door in self.held if waiting.parked else full and self.is_in_the_way(door)
+        return Why.DESTINATION_FULL if has_to_go else None
 
     def is_in_the_way(self, door: bytes) -> bool:
         """Say whether events at this door may not fill the memory, since others could be called."""

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 _BUCKETS = 20
 _SECOND = 1_000
+_ABANDONED = 20
+"""After so many intervals in which nobody asked to probe, nobody calls the destination any more."""
 
 
 class HoldState(StrEnum):
@@ -133,6 +135,10 @@ class Hold:
         elif self.state is HoldState.RAMP:
             self._starts.add(now)
         return True
+
+    def is_abandoned(self, now: int) -> bool:
+        """Say whether a hold is open for nobody."""
+        return self.state is HoldState.OPEN and now >= self._next_probe + _ABANDONED * self._policy.probe
 
     def advance(self, now: int) -> None:
         """End a ramp whose time is over."""

@@ -23,7 +23,6 @@ from consumer.engine.parking import ParkedEntry, ParkedView, Parking
 from consumer.engine.policy import Bounds, Load, Policy, has_room, is_full
 from consumer.engine.retry import Failed
 from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
-from schemas.event import Event
 from schemas.outcome import Ended, OutcomeKind
 from schemas.parked import Why
 from schemas.record import to_record
@@ -120,7 +119,7 @@ class PartitionEngine:
 
     def turned_away(self, waiting: Waiting, now: int) -> list[Command] | None:
         """Park an event that is to be called, and its lane, if its door stops it by now; None if it may be called."""
-        why = None if waiting.probe else self._doors.why_stopped(door_of(waiting.event), full=self.paused)
+        why = self._doors.why_stopped(waiting, full=self.paused)
         if why is None:
             return None
         self._now = max(self._now, now)
@@ -268,7 +267,7 @@ class PartitionEngine:
 
     def _enter(self, waiting: Waiting) -> Sequence[Command]:
         """Let an event into its lane; what is too much for the lane or its tenant is parked."""
-        full = self._why_full(waiting.event)
+        full = self._policy.why_full(waiting.event, self._lanes, self.bounds)
         if full and waiting.lane not in self._lanes:
             return (self._park(waiting, full),)
         behind = self._lanes.add(waiting)
@@ -277,9 +276,6 @@ class PartitionEngine:
         if full or behind > self._policy.lane_waiting:
             return [self._park(each, full or Why.LANE_FULL) for each in self._lanes.take_behind(waiting.lane)]
         return ()
-
-    def _why_full(self, event: Event) -> Why | None:
-        return self._policy.why_full(event, self._lanes, self.bounds)
 
     def _is_full(self) -> bool:
         return is_full(self.load, self._limits)
@@ -361,6 +357,8 @@ class PartitionEngine:
             self._doors.close(door_of(waiting.event), self._now)
             tried = replace(tried, turns=waiting.tried.turns)
             return self._park_lane(waiting, tried, failed, 0)
+        if ending.spared == ending.attempts:  # of what is parked: it waits for the hold, and for nothing else
+            return self._park_lane(waiting, tried, failed, failed.not_before(self._now))
         if failed.permanent or self._policy.parked.spent(tried, failed, ending.ended):
             return [self._dying.give_up(waiting, tried, failed, self._now, self._place)]
         due = self._policy.parked.due(tried, failed, self._now)

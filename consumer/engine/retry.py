@@ -24,6 +24,10 @@ class Failed:
     retry_after: float | None = None
     status: int | None = None
 
+    def not_before(self, now: int) -> int:
+        """Give the time before which the other side does not want to be called; both in milliseconds."""
+        return now + int((self.retry_after or 0.0) * 1000)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:

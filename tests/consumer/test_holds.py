@@ -20,7 +20,13 @@ def held(most: int = 2) -> Holds:
 
 def waiter(name: str, gone: list[str], *, wanted: bool = True, alive: bool = True, tenant: str = "acme") -> Waiter:
     """Give what notes that it has got a permission."""
-    return Waiter(tenant=tenant, alive=lambda: alive, wanted=lambda: wanted, go=lambda: gone.append(name))
+    return Waiter(
+        tenant=tenant,
+        alive=lambda: alive,
+        wanted=lambda: wanted,
+        go=lambda: gone.append(name),
+        again=lambda: gone.append(f"{name} asks again"),
+    )
 
 
 def test_a_probe_goes_to_the_first_who_wants_it() -> None:
