@@ -212,6 +212,10 @@ class Subscription:
         self._consumer.incremental_assign([TopicPartition(missed.topic, missed.partition, start)])
 
     def _on_assign(self, _: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._stopping:  # taken and left alone: a consumer that closes would wait in vain for what was committed
+            self._consumer.incremental_assign(partitions)
+            self._consumer.pause(partitions)
+            return
         assignments = self._begin_tenures(partitions) if partitions else []
         self._consumer.incremental_assign(
             [TopicPartition(self._settings.topic, given.partition, given.start) for given in assignments]
