@@ -42,8 +42,9 @@ def audit(
 ) -> Report:
     """Audit the group of `settings`: all events in the source, or those of a span, or of one tenant.
 
-    Takes nine bytes of memory an event of the span. Raises ConfigurationError if there is no source topic, Retryable
-    if Kafka does not answer, and UnreadableRecord for records of a later version than this release knows.
+    Takes nine bytes of memory an event of the span. Raises ConfigurationError if there is no source topic or no such
+    group, Retryable if Kafka does not answer, and UnreadableRecord for records of a later version than this release
+    knows.
     """
     with open_scanner(settings) as scanner:
         return _Audit(scanner, settings, progress).run(span or Span(), tenant)
@@ -72,6 +73,9 @@ class _Audit:
         histories = self._scanner.histories(topic)
         if not histories:
             raise ConfigurationError([f"FUSE_SYNC_TOPIC: there is no topic {topic}."])
+        group = self._settings.group
+        if not self._scanner.histories(group_topics(topic, group).outcomes):
+            raise ConfigurationError([f"there is no group {group} of topic {topic}: check --group."])
         starts = self._offsets(topic, span.since, histories, {number: each.low for number, each in histories.items()})
         ends = self._offsets(topic, span.until, histories, {number: each.high for number, each in histories.items()})
         self._ledgers = {number: Ledger(range(start, max(start, ends[number]))) for number, start in starts.items()}
