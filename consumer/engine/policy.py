@@ -41,7 +41,7 @@ class Policy:
     tenant_share: float
     supersede: frozenset[str]
     parked_span: int
-    doors: Doors = field(default_factory=Doors)
+    doors: Doors = field(default_factory=Doors, repr=False)
 
     def why_full(self, event: Event, lanes: Lanes, bounds: Bounds) -> Why | None:
         """Say why an event has to wait in the parked log: others are to find room in memory too."""
