@@ -9,7 +9,7 @@ from broker.scan import Expired, Scanner
 from consumer.audit.ledger import Ledger
 from consumer.audit.report import Named
 from schemas.errors import UnreadableRecord
-from schemas.record import ReceivedRecord, from_record
+from schemas.record import ReceivedRecord, encode_attribute, from_record
 
 UNACCOUNTED, UNKNOWN, REPEATED = "unaccounted", "unknown", "repeated"
 _MOST = 1_000
@@ -82,9 +82,9 @@ def _named(topic: str, key: tuple[int, int, str], record: ReceivedRecord | None)
         topic=topic,
         partition=number,
         offset=offset,
-        id=event.id,
+        id=encode_attribute(event.id).decode(),
         tenant=event.tenant,
-        connection=event.connection,
+        connection=encode_attribute(event.connection).decode(),
         appended=record.timestamp,
         received=event.received_at.timestamp(),
     )

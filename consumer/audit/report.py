@@ -33,6 +33,7 @@ class Counts:
 class Named:
     """One event that is named: what is the matter, its coordinates, and what its record says, where it can be read.
 
+    `id` and `connection` are as logs and record keys have them: what is not plain in them is percent-encoded.
     `appended` is the log-append time, `received` that of the webhook: seconds since the epoch.
     """
 

@@ -8,6 +8,13 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 """A gateway turns what is sent there into IPv4 (RFC 6052): the last four bytes are the address."""
 
 
+_GIVEN_OUT = IPv6Network("2000::/3")
+"""All of IPv6 that anybody can have so far: what lies outside leads to IPv4, or stays within a network.
+
+`is_global` does not know that of the local gateways of RFC 8215, for example.
+"""
+
+
 class PrivateAddress(OSError):
     """The address is not a public one. One text for all, since whoever connects may merge equal errors alone."""
 
@@ -29,7 +36,10 @@ def public_socket(address: tuple[int, int, int, str, tuple[Any, ...]]) -> socket
 def is_public(address: str) -> bool:
     """Say whether anybody on the Internet can have this address; IPv6 forms of an IPv4 address are as that one."""
     found = ip_address(address.partition("%")[0])
-    meant = (_inner(found) if isinstance(found, IPv6Address) else None) or found
+    inner = _inner(found) if isinstance(found, IPv6Address) else None
+    if isinstance(found, IPv6Address) and inner is None and found not in _GIVEN_OUT:
+        return False
+    meant = inner or found
     return meant.is_global and not meant.is_multicast
 
 

@@ -235,7 +235,8 @@ def _parked(facts: Facts, offset: int) -> tuple[Cause, str, str] | None:
         return Cause.PARKED_FOR_ROOM, f"{name} {_for_room(park)}", _WAIT
     if park.reason is Why.BEHIND:
         return Cause.PARKED_TURN, f"{name} was parked behind an earlier one; that has ended, its turn comes.", _WAIT
-    said = f"{name} is parked, and due since {moment(park.due)}: it waits for its turn{_in_queue(facts)}."
+    since = max(park.due, park.since)  # what was parked without a call has been due from the beginning
+    said = f"{name} is parked, and due since {moment(since)}: it waits for its turn{_in_queue(facts)}."
     return Cause.PARKED_TURN, said, _WAIT
 
 

@@ -141,9 +141,15 @@ def test_addresses_that_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["ff0e::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("ff0e::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::"),
+        *("64:ff9b:1::a00:1", "::ffff:0:10.0.0.1", "::10.0.0.1", "fec0::1"),
+    ],
+)
 def test_ipv6_that_leads_to_what_is_not_public(address: str) -> None:
-    """Multicast, mapped, through a gateway, through 6to4."""
+    """Multicast, mapped, through a gateway, through 6to4; a gateway of its own, translated, compatible, site-local."""
     assert not is_public(address)
 
 

@@ -127,7 +127,7 @@ DRIVER = (
         "commands of a past tenure carried out",
         "commands of a past tenure are dropped †",
         lambda: replaced(Subscription, "holds", lambda *_: True),
-        rare=1_029,
+        rare=1_005,
     ),
     Mutant("no lease", "a call starts only within a lease", lambda: replaced(Lease, "valid", lambda *_: True)),
     Mutant("lease too long", "shorter than the session timeout", lambda: replaced(members, "LEASE_SHARE", 2.0)),

@@ -7,7 +7,7 @@ from sys import maxsize
 from consumer.engine import endings
 from consumer.engine.commands import Command, WriteDead, WriteOutcome, WritePark
 from consumer.engine.committed import Committed
-from consumer.engine.doors import Doors
+from consumer.engine.doors import Doors, door_of
 from consumer.engine.endings import Ending
 from consumer.engine.lanes import Lanes, Tried, Waiting
 from consumer.engine.parking import ParkedEvent, Parking
@@ -28,6 +28,7 @@ _PARK = PartitionEngine._park  # noqa: SLF001 - likewise
 _PARK_AGAIN = Scratch.park_again
 _SUPERSEDED = PartitionEngine.superseded
 _TAKE_TURN = Parking.take_turn
+_WHY_STOPPED = Doors.why_stopped
 
 
 def _own_epoch(self: Parking) -> tuple[int, int]:
@@ -83,6 +84,22 @@ def _misconfigured_counts_as_a_turn(
     self: PartitionEngine, waiting: Waiting, ending: Ending, failed: Failed
 ) -> list[Command]:
     return _FAILED(self, waiting, ending, replace(failed, misconfigured=False))
+
+
+def _an_outage_counts_as_a_turn(
+    self: PartitionEngine, waiting: Waiting, ending: Ending, failed: Failed
+) -> list[Command]:
+    return _FAILED(self, waiting, replace(ending, spared=0), failed)
+
+
+def _shut_if_closed(self: Doors, door: bytes) -> bool:
+    return self.is_closed(door)
+
+
+def _held_keeps_its_turn(self: Doors, waiting: Waiting, *, full: bool) -> Why | None:
+    if waiting.parked and not self.is_closed(door_of(waiting.event)):
+        return None
+    return _WHY_STOPPED(self, waiting, full=full)
 
 
 def _has_acknowledged(self: Scratch, lane: bytes) -> bool:
@@ -287,6 +304,22 @@ PARKING = (
         "a door that was opened is not looked at again",
         "go on as soon as one succeeds or the configuration changes",
         lambda: replaced(Doors, "next_look", lambda *_: 1 << 60),
+    ),
+    Mutant(
+        "held doors get turns",
+        "what is parked for a destination that is down gets no turn",
+        lambda: replaced(Doors, "is_shut", _shut_if_closed),
+    ),
+    Mutant(
+        "a turn is kept while its destination is down",
+        "what is parked for a destination that is down gives its turn back",
+        lambda: replaced(Doors, "why_stopped", _held_keeps_its_turn),
+    ),
+    Mutant(
+        "a destination that is down is the event's fault",
+        "nothing is given up while it is held",
+        lambda: replaced(PartitionEngine, "_failed", _an_outage_counts_as_a_turn),
+        rare=186,
     ),
     Mutant("attempts counted anew", "promise 6: budgets end", lambda: replaced(endings, "after", _count_anew)),
     Mutant(

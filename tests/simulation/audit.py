@@ -24,6 +24,7 @@ _PARKED_SEEN = {
     Why.LANE_FULL: "lane full",
     Why.TENANT_FULL: "tenant full",
     Why.MISCONFIGURED: "event parked without a call, its tenant is misconfigured",
+    Why.DESTINATION_FULL: "event parked, its destination is down",
 }
 
 

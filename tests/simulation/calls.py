@@ -17,6 +17,9 @@ from tests.simulation.tenure import Tenure
 if TYPE_CHECKING:
     from tests.simulation.member import Member
 
+_HELD = "held"
+"""The error of a call that only shows an outage."""
+
 
 def handle(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot) -> Steps[None]:
     """Handle an event until it is done or its lane's budget is spent; a parked one is tried once."""
@@ -39,7 +42,9 @@ def handle(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot) -> St
             return
         slot = again
     _note_end(tenure, waiting, result)
-    member.call_ended(tenure, waiting, Ending(result=result, attempts=attempts, called=called, ended=member.now))
+    spared = attempts if isinstance(result, Failed) and result.error == _HELD else 0
+    ending = Ending(result=result, attempts=attempts, called=called, ended=member.now, spared=spared)
+    member.call_ended(tenure, waiting, ending)
 
 
 def _note_end(tenure: Tenure, waiting: Waiting, result: HandlerResult | Failed) -> None:
@@ -117,6 +122,9 @@ def _result(member: "Member", tenure: Tenure, waiting: Waiting) -> HandlerResult
     if waiting.event.tenant in world.misconfigured:
         world.seen("call failed since its tenant is misconfigured")
         return Failed(error="misconfigured", jitter=world.rng.random(), misconfigured=True, status=401)
+    if waiting.parked and member.outage.holds(waiting):
+        world.seen("turn spared, its destination went down")
+        return _later(member, tenure, waiting, _HELD)
     if waiting.event.type == REFUSED:
         return Failed(error="refused", jitter=world.rng.random(), permanent=True)
     if waiting.event.type == NEVER_WORKS or world.network.chance(0.25):
@@ -128,12 +136,16 @@ def _result(member: "Member", tenure: Tenure, waiting: Waiting) -> HandlerResult
 
 
 def _failure(member: "Member", tenure: Tenure, waiting: Waiting) -> Failed:
+    member.world.seen("call failed")
+    member.world.audit.journals[tenure.partition].faults[waiting.offset] += 1
+    return _later(member, tenure, waiting, "failed")
+
+
+def _later(member: "Member", tenure: Tenure, waiting: Waiting, error: str) -> Failed:
     world = member.world
-    world.seen("call failed")
-    world.audit.journals[tenure.partition].faults[waiting.offset] += 1
     retry_after = world.rng.uniform(0.0, 6.0) if world.network.chance(0.4) else None
     if retry_after is not None:
         world.seen("call failed with Retry-After")
     # Whole milliseconds, since that is how exact the logs are.
     tenure.facts.not_before[waiting.offset] = world.now + int((retry_after or 0.0) * 1000) / 1000 - 0.001
-    return Failed(error="failed", jitter=world.rng.random(), retry_after=retry_after, status=503)
+    return Failed(error=error, jitter=world.rng.random(), retry_after=retry_after, status=503)

@@ -1,5 +1,6 @@
 """What goes wrong in a run: members crash, freeze, are cut off, come and go; operators reset offsets."""
 
+from collections.abc import Collection
 from functools import partial
 
 from consumer.engine.commands import WriteDead, WriteOutcome, WritePark, WriteSettle
@@ -9,6 +10,8 @@ from tests.simulation.setup import TENANTS, draw_record
 from tests.simulation.world import World
 
 _MOST_MEMBERS = 4
+_OTHERS_WORK = 0.8
+"""How often there are destinations that are not down, while some are."""
 _CRASHES = {
     WriteOutcome: "crash between the end of a call and the acknowledgement of its outcome",
     WritePark: "crash between a park and its acknowledgement",
@@ -52,7 +55,7 @@ class Chaos:
     def _trouble(self) -> Steps[None]:
         actions = (
             (self._crash, 4), (self._freeze, 5), (self._cut, 4), (self._join, 3), (self._leave, 2), (self._reset, 1),
-            (self._misconfigure, 2),
+            (self._misconfigure, 2), (self._hold, 3),
         )  # fmt: skip
         choices, weights = [action for action, _ in actions], [weight for _, weight in actions]
         while self._world.now < self._world.setup.chaos:
@@ -71,6 +74,7 @@ class Chaos:
             self._mend(tenant)
         for member in self._alive():
             member.process.cut_until = self._world.now
+            member.outage.end()
             self._wake(member)
         if not self._alive():
             self._start()
@@ -149,6 +153,22 @@ class Chaos:
             for member in self._alive():
                 if member.doors.open_all([tenant]):
                     self._world.seen("closed door opened by a new configuration")
+
+    def _hold(self) -> None:
+        """Let a member find some destinations down, or all that there are."""
+        member = self._choose()
+        if member is None:
+            return
+        tenants = self._rng.sample(TENANTS, self._rng.randint(1, len(TENANTS)))
+        seconds, others_work = self._rng.uniform(0.0, 1.5), self._rng.random() < _OTHERS_WORK
+        self._note(f"holds {tenants} for {member.process.name} in {seconds:.1f} s")
+        member.outage.ramp(tenants)
+        self._operator.later(seconds, partial(self._go_down, member, tenants, others_work=others_work))
+
+    def _go_down(self, member: Member, tenants: Collection[str], *, others_work: bool) -> None:
+        if not self.over:
+            member.outage.begin(tenants, others_work=others_work)
+            self._operator.later(self._rng.uniform(0.5, 12.0), member.outage.end)
 
     def _leave(self) -> None:
         member = self._choose()

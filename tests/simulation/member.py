@@ -31,6 +31,7 @@ from schemas.parked import Park
 from tests.simulation.calls import handle
 from tests.simulation.doors import AuditedDoors
 from tests.simulation.facts import Violation
+from tests.simulation.outage import Outage
 from tests.simulation.producer import Producer
 from tests.simulation.scheduler import Future, Process, Steps, Task
 from tests.simulation.subscription import Assignment, Subscription
@@ -49,10 +50,16 @@ class Member:
         self.tenures: dict[int, Tenure] = {}
         self.slots = Slots(world.setup.slots)
         self.doors = AuditedDoors(world)
+        self.outage = Outage(self)
         self.producer = Producer(process, world)
         self.writes = Writes(self)
         self.subscription = Subscription(self)
-        for work in (self._commit_regularly(), self._tick_regularly(), self._trim_regularly()):
+        for work in (
+            self._commit_regularly(),
+            self._tick_regularly(),
+            self._trim_regularly(),
+            self.outage.release_regularly(),
+        ):
             process.spawn(work)
 
     @property
@@ -185,7 +192,8 @@ class Member:
             match command:
                 case Start(waiting=waiting):
                     tenure.turn_begins(waiting)
-                    self.slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
+                    self._audit_turn(tenure, waiting)
+                    self.request(tenure, waiting)
                 case WritePark(offset=offset):
                     tenure.park_begins(offset)
                     self.writes.write(tenure, command)
@@ -200,7 +208,12 @@ class Member:
                 case _:
                     raise TypeError(f"{command} belongs to a takeover")
 
-    def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
+    def request(self, tenure: Tenure, waiting: Waiting) -> None:
+        """Start the handling of an event as soon as there is room."""
+        self.slots.request(waiting.event.tenant, partial(self._start, tenure, waiting))
+
+    def is_wanted(self, tenure: Tenure, waiting: Waiting) -> bool:
+        """Say whether an event is to be called; what a later one covers, or its door stops, is settled instead."""
         if not tenure.engine.may_start:
             return False
         if superseded := tenure.engine.superseded(waiting, self.now):
@@ -211,8 +224,18 @@ class Member:
         turned_away = tenure.engine.turned_away(waiting, self.now)
         if turned_away is not None:
             tenure.turning.discard(waiting.offset)
-            self.world.seen("turned away at a closed door")
+            closed = self.doors.is_closed(door_of(waiting.event))
+            held = "turn given back, its destination is down" if waiting.parked else "room made for other destinations"
+            self.world.seen("turned away at a closed door" if closed else held)
             self.carry_out(tenure, turned_away)
+            return False
+        return True
+
+    def _start(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> bool:
+        if not self.is_wanted(tenure, waiting):
+            return False
+        if self.outage.stops(waiting):
+            self.outage.wait(tenure, waiting)
             return False
         self._audit_door(waiting)
         call = self.process.spawn(handle(self, tenure, waiting, slot))
@@ -269,6 +292,11 @@ class Member:
         door = door_of(waiting.event)
         if self.doors.is_closed(door) and not waiting.probe:
             raise Violation("door", f"{self.process.name} calls {waiting.offset} although {door!r} is closed")
+
+    def _audit_turn(self, tenure: Tenure, waiting: Waiting) -> None:
+        """Check that nothing that is parked for a destination that is down gets a turn (promise 11)."""
+        if waiting.parked and self.outage.holds(waiting):
+            raise Violation("door, held", f"{tenure.facts} gives a turn to {waiting.offset}, which is held")
 
     def _note_pause(self, tenure: Tenure) -> None:
         self.world.seen("paused at the bounds")

@@ -164,6 +164,13 @@ def test_records_that_are_none_of_ours_say_nothing_and_later_versions_stop_the_a
         audit(group.settings)
 
 
+def test_a_group_that_nobody_has_ever_run_is_not_proven_but_refused(group: Group) -> None:
+    """For a slip of the pen everything would be in progress, and so accounted for."""
+    group.publish(event(0))
+    with pytest.raises(ConfigurationError, match="no group slip"):
+        audit(group.settings.model_copy(update={"group": "slip"}))
+
+
 def test_what_cannot_be_asked_is_told_by_the_exit_status(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -81,6 +81,11 @@ PLANTED: Mapping[str, tuple[Facts, Cause, str]] = {
         Cause.DESTINATION_HELD,
         "only probes are made",
     ),
+    "parked while its destination was down": (
+        facts(6, parked={6: park(6, Why.DESTINATION_FULL)}),
+        Cause.PARKED_TURN,
+        "parked, and due since 2027-01-15T07:59:00Z",
+    ),
     "pinned": (
         facts(6, page=page(of_partition={"pinned": [PIN]})),
         Cause.FRONTIER_PINNED,
