@@ -8,19 +8,18 @@ are two; the load and Kafka share the other. A scrambled body has its keys in an
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from benchmarks.load import Load, drive
-from benchmarks.ports import await_port, cores, cpu_seconds, free_port, peak_mib
+from benchmarks.ports import cores, cpu_seconds, peak_mib
 from benchmarks.result import Repetition, Series, add_output, hand_over
+from benchmarks.server import Server, bare_handler, ingress
 from broker.embedded import EmbeddedKafka
 from schemas.canonical import read_body
 from schemas.verification import sign
@@ -63,15 +62,6 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
-    """A server under load, and its process."""
-
-    name: str
-    port: int
-    pid: int
-
-
 Measured = Mapping[tuple[Variant, str], list[Repetition]]
 """The repetitions of each variant on each server."""
 
@@ -84,13 +74,12 @@ def main() -> None:
     with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as folder:
         tenants = Path(folder) / "tenants.toml"
         tenants.write_text("allow_literals = true\n" + "".join(_TENANT % number for number in range(_TENANTS)))
-        environ = _ingress_environ(kafka.bootstrap_servers, tenants)
         with (
-            _running(_HELLO, "benchmarks.bare_handler", os.environ, server_cores) as hello,
-            _running(_BODY, "benchmarks.bare_handler", os.environ, server_cores) as body,
-            _running(_OURS, "ingress", environ, server_cores) as ingress,
+            bare_handler(_HELLO, server_cores) as hello,
+            bare_handler(_BODY, server_cores) as body,
+            ingress(kafka.bootstrap_servers, tenants, server_cores) as ours,
         ):
-            measured = _measure((hello, body, ingress), options)
+            measured = _measure((hello, body, ours), options)
     hand_over("ingress", __doc__, [*_series(measured)], options.output)
 
 
@@ -104,30 +93,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--connections", type=int, default=128, help="requests under way at once (default: 128)")
     add_output(parser)
     return parser
-
-
-def _ingress_environ(bootstrap_servers: str, tenants: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "FUSE_SYNC_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
-        "FUSE_SYNC_TENANTS_FILE": str(tenants),
-        "FUSE_SYNC_INGRESS_HOST": "127.0.0.1",
-    }
-
-
-@contextmanager
-def _running(name: str, module: str, environ: Mapping[str, str], on: set[int]) -> Iterator[Server]:
-    port = free_port()
-    environ = {**environ, "FUSE_SYNC_INGRESS_PORT": str(port)}
-    arguments = [] if name == _OURS else [str(port), name]
-    process = subprocess.Popen([sys.executable, "-m", module, *arguments], env=environ)
-    try:
-        os.sched_setaffinity(process.pid, on)  # before its threads exist, so that they inherit it
-        await_port(port)
-        yield Server(name=name, port=port, pid=process.pid)
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _measure(servers: Sequence[Server], options: argparse.Namespace) -> Measured:
