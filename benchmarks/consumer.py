@@ -2,20 +2,23 @@
 
 The bare client calls the same lean Fuse at the same concurrency without Kafka: it is the ceiling. The member reads
 events that wait on a real Kafka, in order per key, and writes every outcome. The client under test has a core of its
-own, where there are two; Kafka and the lean Fuse share the other. Repetitions alternate.
+own, where there are two; Kafka and the lean Fuse share the other. Neither start nor end counts, on either side.
+With Zipf keys the n-th connection has a share in proportion to 1/n, so that hot lanes fill up and are parked.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import statistics
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from benchmarks.member import (
@@ -30,86 +33,130 @@ from benchmarks.member import (
     wait_for_calls,
 )
 from benchmarks.ports import cores, cpu_seconds
+from benchmarks.result import Repetition, Series, add_output, hand_over
 from benchmarks.sync_calls import BODY
 from broker.embedded import EmbeddedKafka
+from schemas.event import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Repetition:
-    """One measurement: calls per second, CPU seconds per 1,000 calls, peak memory in MiB where it is known."""
+class Variant:
+    """Calls in flight at once, the seconds that Fuse takes for one, and whether some connections are hot."""
 
-    rate: float
-    cpu_seconds_per_1000: float
-    peak_mib: float | None = None
+    in_flight: int
+    delay: float = 0.05
+    zipf: bool = False
+
+    @property
+    def name(self) -> str:
+        """Say it in words."""
+        return f"{self.in_flight:,} in flight, {1000 * self.delay:.0f} ms{', Zipf keys' if self.zipf else ''}"
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "100": Variant(in_flight=100),
+    "500": Variant(in_flight=500),
+    "2000": Variant(in_flight=2_000),
+    "5000": Variant(in_flight=5_000),
+    "zipf": Variant(in_flight=2_000, zipf=True),
+    "fast": Variant(in_flight=500, delay=0.005),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a variant is measured: Kafka, the port of its lean Fuse, and the cores of the client."""
+
+    servers: str
+    port: int
+    on: set[int]
 
 
 def main() -> None:
-    """Measure; print a table to standard error, and JSON for machines to standard output."""
+    """Measure, and hand the result over."""
     options = _parser().parse_args()
+    variants = [VARIANTS[name] for name in options.variant or VARIANTS]
     other_cores, client_cores = cores()
-    results: dict[str, list[Repetition]] = {"bare client": [], "consumer": []}
-    with EmbeddedKafka() as kafka, lean_fuse(options.delay, other_cores) as port:
-        for _ in range(options.repetitions):
-            results["bare client"].append(_bare(port, options, client_cores))
-            results["consumer"].append(_member(port, kafka.bootstrap_servers, options, client_cores))
-    report = _report(results)
-    print(json.dumps(report["ratio"]), file=sys.stderr)
-    print(json.dumps(report, indent=2))
+    bare: dict[Variant, list[Repetition]] = {variant: [] for variant in variants}
+    ours: dict[Variant, list[Repetition]] = {variant: [] for variant in variants}
+    with EmbeddedKafka() as kafka, ExitStack() as fuses:
+        ports = {delay: fuses.enter_context(lean_fuse(delay, other_cores)) for delay in {v.delay for v in variants}}
+        for variant in variants * options.repetitions:
+            site = Site(servers=kafka.bootstrap_servers, port=ports[variant.delay], on=client_cores)
+            bare[variant].append(_bare(site, variant, options.seconds))
+            ours[variant].append(_member(site, variant, options))
+            _say(f"{variant.name}: {bare[variant][-1].value:,.0f}/s bare, {ours[variant][-1].value:,.0f}/s ours")
+    hand_over("consumer", __doc__, [*_series(bare, ours)], options.output)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.consumer", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=5, help="of each side (default: 5)")
-    parser.add_argument("--events", type=int, default=40_000, help="events of each repetition (default: 40,000)")
+    parser.add_argument(
+        "--variant", action="append", choices=VARIANTS, help="only this; may be repeated (default: all)"
+    )
+    parser.add_argument("--events", type=int, default=6_000, help="events that count, each time (default: 6,000)")
     parser.add_argument("--keys", type=int, default=20_000, help="different connections (default: 20,000)")
-    parser.add_argument("--in-flight", type=int, default=2_000, help="calls in flight at once (default: 2,000)")
-    parser.add_argument("--delay", type=float, default=0.05, help="seconds Fuse takes for a call (default: 0.05)")
-    parser.add_argument("--seconds", type=float, default=8.0, help="of the bare client's repetitions (default: 8)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of the bare client that count (default: 2)")
+    add_output(parser)
     return parser
 
 
-def _bare(port: int, options: argparse.Namespace, on: set[int]) -> Repetition:
-    command = [sys.executable, "-m", "benchmarks.bare_client", str(port), str(options.in_flight), str(options.seconds)]
+def _series(
+    bare: Mapping[Variant, Sequence[Repetition]], ours: Mapping[Variant, Sequence[Repetition]]
+) -> Iterator[Series]:
+    for variant in bare:
+        yardstick = f"bare client, {variant.name}"
+        yield Series(name=yardstick, unit="calls/s", repetitions=bare[variant])
+        yield Series(name=f"consumer, {variant.name}", unit="calls/s", repetitions=ours[variant], beside=yardstick)
+
+
+def _bare(site: Site, variant: Variant, seconds: float) -> Repetition:
+    command = [sys.executable, "-m", "benchmarks.bare_client", str(site.port), str(variant.in_flight), str(seconds)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    os.sched_setaffinity(process.pid, on)
+    os.sched_setaffinity(process.pid, site.on)
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    return Repetition(**json.loads(output))
+    return Repetition.model_validate(json.loads(output))
 
 
-def _member(port: int, servers: str, options: argparse.Namespace, on: set[int]) -> Repetition:
+def _member(site: Site, variant: Variant, options: argparse.Namespace) -> Repetition:
     """Let events wait on a fresh topic, then start a member and watch the middle of its work."""
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
-        settings = settings_for(servers, port, folder, max_in_flight=options.in_flight, log_level="error")
-        bodies = (BODY + b" " * (number // options.keys) for number in range(options.events))
-        events = (event(f"connection-{number % options.keys}", body) for number, body in enumerate(bodies))
-        asyncio.run(publish(settings, events))
-        with running(settings, on, folder) as member:
-            return _watch(member, port, options)
+        settings = settings_for(site.servers, site.port, folder, max_in_flight=variant.in_flight, log_level="error")
+        events = options.events + 4 * variant.in_flight
+        asyncio.run(publish(settings, _events(events, options.keys, zipf=variant.zipf)))
+        with running(settings, site.on, folder) as member:
+            return _watch(member, site.port, events, 2 * variant.in_flight)
 
 
-def _watch(member: Member, port: int, options: argparse.Namespace) -> Repetition:
-    """Measure from the first calls in full flight to the last ones of it: neither start nor end counts."""
+def _events(count: int, keys: int, *, zipf: bool) -> Iterator[Event]:
+    """Make events whose bodies all differ: of two equal ones that wait in a lane only one is called."""
+    pick = _zipf(keys) if zipf else (lambda number: number % keys)
+    for number in range(count):
+        yield event(f"connection-{pick(number)}", BODY + b" " * (number // keys) + (b"\n%d" % number if zipf else b""))
+
+
+def _zipf(keys: int) -> Callable[[int], int]:
+    """Give what draws a key; every run draws the same ones."""
+    chance = random.Random(1)
+    weights = [*accumulate(1 / (number + 1) for number in range(keys))]
+    return lambda _: chance.choices(range(keys), cum_weights=weights)[0]
+
+
+def _watch(member: Member, port: int, events: int, margin: int) -> Repetition:
+    """Measure while all that may be in flight is: neither the first calls count nor the last."""
     before = int(ask(port, "count"))
-    start = wait_for_calls(port, before + 2 * options.in_flight)
+    start = wait_for_calls(port, before + margin)
     began, cpu = time.monotonic(), cpu_seconds(member.pid)
-    end = wait_for_calls(port, before + options.events - 2 * options.in_flight)
+    end = wait_for_calls(port, before + events - margin)
     elapsed, spent = time.monotonic() - began, cpu_seconds(member.pid) - cpu
     calls = end - start
-    return Repetition(rate=calls / elapsed, cpu_seconds_per_1000=spent / calls * 1000, peak_mib=member.peak_mib())
+    return Repetition(value=calls / elapsed, cpu_seconds_per_1000=spent / calls * 1000, peak_mib=member.peak_mib())
 
 
-def _report(results: dict[str, list[Repetition]]) -> dict[str, object]:
-    pairs = zip(results["bare client"], results["consumer"], strict=True)
-    return {
-        "ratio": _spread([ours.rate / bare.rate for bare, ours in pairs]),
-        "rates": {name: _spread([each.rate for each in repetitions]) for name, repetitions in results.items()},
-        "repetitions": {name: [asdict(each) for each in repetitions] for name, repetitions in results.items()},
-    }
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"min": min(values), "median": statistics.median(values), "max": max(values)}
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

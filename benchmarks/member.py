@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.ports import await_port, free_port
+from benchmarks.ports import await_port, free_port, peak_mib
 from benchmarks.sync_calls import HEADERS, TENANTS
 from broker.publisher import Bounds, Publisher
 from broker.topics import ensure_topics
@@ -100,8 +100,7 @@ class Member:
 
     def peak_mib(self) -> float:
         """Tell the most memory that it has had."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+        return peak_mib(self.pid)
 
     def kill(self) -> None:
         """End it with SIGKILL."""

@@ -1,4 +1,4 @@
-"""What the benchmarks need of the machine: free ports, cores, and the CPU time of a process."""
+"""What the benchmarks need of the machine: free ports, cores, and the CPU time and the memory of a process."""
 
 import os
 import socket
@@ -40,3 +40,9 @@ def cpu_seconds(pid: int) -> float:
     """Add up the user and system time that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def peak_mib(pid: int) -> float:
+    """Tell the most memory that a process has had, in MiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024

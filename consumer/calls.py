@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 
@@ -28,18 +29,25 @@ async def _in_place(wait: Wait) -> None:
     await wait()
 
 
+class _Waits(NamedTuple):
+    """How an event waits: between its attempts, for the lease, and for whatever `held` is given."""
+
+    sleep: Callable[[float], Awaitable[None]]
+    leased: Wait
+    held: Callable[[Wait], Awaitable[None]]
+
+
 @dataclass(slots=True, kw_only=True)
 class _Work:
-    """The work on one event: whom it calls, the seconds it was held, and the attempts that only show an outage.
+    """The work on one event: whom it calls, the seconds it was held, and the attempts that only show an outage."""
 
-    An attempt is fresh if it is the very first.
-    """
-
+    waiting: Waiting
+    progress: Progress
+    waits: _Waits
     destination: str | None = None
     held: float = 0.0
     spared: int = 0
     was_spared: bool = False
-    is_fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,36 +82,13 @@ class Calls:
         calls this has the destination's permission for the first; `held` carries out the wait for a further one.
         `progress` says meanwhile how far it is, to whoever asks.
         """
-        event, before = waiting.event, waiting.tried.attempts
         progress = progress or self.progress(waiting)
         # Before the clock is read: a time in which nobody may be called uses up nobody's budget.
         await progress.leased(leased)
-        called, work = self.clock(), _Work()
-
-        async def attempt(number: int) -> HandlerResult:
-            if number > 1:
-                await self._pass(event, work, held)
-                await progress.leased(leased)
-            work.destination = self.destination(event)
-            progress.called(before + number)
-            work.is_fresh = number == 1 and not waiting.parked
-            context = Context(idempotency_key=event.idempotency_key, attempt=before + number)
-            return await self._report(work, partial(self._call, event, context))
-
-        def failed(number: int, error: BaseException, wait: float) -> None:
-            progress.failed(describe(error))
-            _log_delay(event, before + number, error, wait, self.clock())
-
-        budget = replace(self.budget, attempts=1) if waiting.parked else self.budget
-        trial = Trial(
-            budget=budget,
-            clock=lambda: self.clock() - work.held,
-            sleep=partial(progress.pause, sleep=sleep),
-            failed=failed,
-            # What is parked waits there: its turn is needed for those who can be called.
-            spares=lambda: work.was_spared and not waiting.parked,
-        )
-        result, attempts = await attempt_within(attempt, trial)
+        called = self.clock()
+        work = _Work(waiting=waiting, progress=progress, waits=_Waits(sleep, leased, held))
+        # What only a failure needs is made after one: most events are called once.
+        result, attempts = await attempt_within(partial(self._attempt, work), called, partial(self._trial, work))
         return Ending(
             result=result,
             attempts=attempts,
@@ -112,20 +97,19 @@ class Calls:
             spared=work.spared,
         )
 
-    async def _pass(self, event: Event, work: _Work, held: Callable[[Wait], Awaitable[None]]) -> None:
-        """Wait until the destination may be called; that time is not the event's."""
-        if not self.holds.may_start(self.destination(event)):
-            began = self.clock()
-            await held(partial(self.holds.passed, partial(self.destination, event), event.tenant))
-            work.held += self.clock() - began
-
-    async def _report(self, work: _Work, call: Callable[[], Awaitable[HandlerResult]]) -> HandlerResult:
+    async def _attempt(self, work: _Work, number: int) -> HandlerResult:
         """Call, and tell the hold what that shows of the destination; an error of the handler's own shows nothing."""
+        if number > 1:
+            await self._pass(work)
+        event, attempt = work.waiting.event, work.waiting.tried.attempts + number
+        work.destination = self.destination(event)  # anew each time: a tenant's configuration may have changed
+        work.progress.called(attempt)
         began, work.was_spared = now(), False
         try:
-            result = await call()
+            result = await self._call(event, Context(idempotency_key=event.idempotency_key, attempt=attempt))
         except DestinationDown:
-            work.was_spared = self.holds.failed(work.destination, began, fresh=work.is_fresh)
+            fresh = number == 1 and not work.waiting.parked
+            work.was_spared = self.holds.failed(work.destination, began, fresh=fresh)
             work.spared += work.was_spared
             raise
         except (Retryable, Permanent):
@@ -133,6 +117,32 @@ class Calls:
             raise
         self.holds.succeeded(work.destination, began)
         return result
+
+    async def _pass(self, work: _Work) -> None:
+        """Wait until the destination may be called again, and for the lease; the former is not the event's time."""
+        event = work.waiting.event
+        if not self.holds.may_start(self.destination(event)):
+            began = self.clock()
+            await work.waits.held(partial(self.holds.passed, partial(self.destination, event), event.tenant))
+            work.held += self.clock() - began
+        await work.progress.leased(work.waits.leased)
+
+    def _trial(self, work: _Work) -> Trial:
+        """Say how a failed event is tried again."""
+        waiting = work.waiting
+
+        def failed(number: int, error: BaseException, wait: float) -> None:
+            work.progress.failed(describe(error))
+            _log_delay(waiting.event, waiting.tried.attempts + number, error, wait, self.clock())
+
+        return Trial(
+            budget=replace(self.budget, attempts=1) if waiting.parked else self.budget,
+            clock=lambda: self.clock() - work.held,
+            sleep=partial(work.progress.pause, sleep=work.waits.sleep),
+            failed=failed,
+            # What is parked waits there: its turn is needed for those who can be called.
+            spares=lambda: work.was_spared and not waiting.parked,
+        )
 
     def progress(self, waiting: Waiting) -> Progress:
         """Begin to follow the handling of an event."""

@@ -35,17 +35,18 @@ class Trial:
     spares: Callable[[], bool] = lambda: False
 
 
-async def attempt_within(attempt: Attempt, trial: Trial) -> tuple[HandlerResult | Failed, int]:
+async def attempt_within(
+    attempt: Attempt, begun: float, trial: Callable[[], Trial]
+) -> tuple[HandlerResult | Failed, int]:
     """Attempt until it works, until it cannot, or until the budget is spent; give how many attempts were made.
 
-    The first attempt is made without tenacity, which most events never need and which costs more than all else on
-    their path.
+    `begun` is the time by the trial's clock. The first attempt is made without tenacity and without the trial, which
+    most events never need and which cost more than all else on their path.
     """
-    begun = trial.clock()
     try:
         return await attempt(1), 1
     except Exception as error:  # noqa: BLE001 - the handler's edge: whatever it raises, the event is not done
-        return await _again(attempt, trial, begun, error)
+        return await _again(attempt, trial(), begun, error)
 
 
 async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception) -> tuple[HandlerResult | Failed, int]:

@@ -48,4 +48,4 @@ class Event:
 
     def is_for(self, group: str) -> bool:
         """Say whether `group` has to handle this event: a re-send may be for another group alone."""
-        return self.group in {None, group}
+        return self.group is None or self.group == group

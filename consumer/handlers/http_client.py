@@ -39,7 +39,8 @@ def open_session(
 async def read_answer_body(answer: aiohttp.StreamReader) -> bytes:
     """Read the beginning of an answer's body."""
     pieces, left = [], _MOST_ANSWER_BYTES
-    while left > 0 and (piece := await answer.read(left)):
+    while left > 0 and not answer.at_eof():  # a small answer has come as a whole with its head: read once
+        piece = await answer.read(left)
         pieces.append(piece)
         left -= len(piece)
     return b"".join(pieces)

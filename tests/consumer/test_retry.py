@@ -66,7 +66,7 @@ def _trial(told: Told, budget: LaneBudget = LANE) -> Trial:
 async def _attempts(
     steps: list[BaseException], told: Told, budget: LaneBudget = LANE
 ) -> tuple[HandlerResult | Failed, int]:
-    return await attempt_within(_scripted(steps, told), _trial(told, budget))
+    return await attempt_within(_scripted(steps, told), now(), lambda: _trial(told, budget))
 
 
 def test_a_first_attempt_that_works_is_all_there_is() -> None:
@@ -200,7 +200,7 @@ def test_who_is_cancelled_within_an_attempt_makes_no_further_one(earlier: int) -
         return await attempt(number)
 
     async def story() -> None:
-        running = asyncio.create_task(attempt_within(hang, _trial(told)))
+        running = asyncio.create_task(attempt_within(hang, now(), lambda: _trial(told)))
         await asyncio.sleep(1000)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
