@@ -5,6 +5,7 @@ confluent-kafka serialises the calls of one Consumer: while one thread sits in `
 """
 
 import asyncio
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -98,7 +99,9 @@ class Subscription:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[BaseException] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._own_consumer, name="subscription", daemon=True)
+        # In our context: what its calls begin in the event loop logs with the fields that are bound here.
+        begin = contextvars.copy_context().run
+        self._thread = threading.Thread(target=begin, args=(self._own_consumer,), name="subscription", daemon=True)
         self._thread.start()
         return self
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from structlog.contextvars import bound_contextvars, get_contextvars
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -372,3 +373,25 @@ async def test_a_subscription_that_cannot_go_on_says_so() -> None:
     wrong = settings("127.0.0.1:1", "hooks", kafka_client='{"no.such.setting": "1"}')
     async with asyncio.timeout(WITHIN), Subscription(wrong, Recorder()) as subscription:
         assert "no.such.setting" in str(await subscription.failure)
+
+
+async def test_what_a_member_logs_has_the_fields_that_are_bound(
+    cluster: Cluster, topic_name: str, create_topic: CreateTopic
+) -> None:
+    """Its group and process, also where the thread of the subscription called: else nobody knows whose line it is."""
+    create_topic(1)
+    bound: list[dict[str, Any]] = []
+
+    class Curious(Recorder):
+        """A member that looks at what a line of its own would have."""
+
+        def assigned(self, assignments: Sequence[Assignment]) -> None:
+            """Look."""
+            bound.append(get_contextvars())
+            super().assigned(assignments)
+
+    with bound_contextvars(group="sync"):
+        member = Curious()
+        async with subscribe(cluster, topic_name, member) as subscription:
+            await until(lambda: bool(bound), subscription)
+    assert bound[0] == {"group": "sync"}
