@@ -73,9 +73,6 @@ class _Audit:
         histories = self._scanner.histories(topic)
         if not histories:
             raise ConfigurationError([f"FUSE_SYNC_TOPIC: there is no topic {topic}."])
-        group = self._settings.group
-        if not self._scanner.histories(group_topics(topic, group).outcomes):
-            raise ConfigurationError([f"there is no group {group} of topic {topic}: check --group."])
         starts = self._offsets(topic, span.since, histories, {number: each.low for number, each in histories.items()})
         ends = self._offsets(topic, span.until, histories, {number: each.high for number, each in histories.items()})
         self._ledgers = {number: Ledger(range(start, max(start, ends[number]))) for number, start in starts.items()}
