@@ -161,7 +161,7 @@ TAKEOVER = (
         "a park does not say its epoch",
         "a `park` of a lower epoch is void, and marks are deleted †",
         lambda: replaced(Journal, "_fold", _fold_parks_without_their_epoch),
-        rare=2_602,
+        rare=1_962,
     ),
     Mutant(
         "what ended stays parked",
