@@ -155,7 +155,7 @@ TAKEOVER = (
         "a lower mark lowers the epoch",
         "a lower `taken` changes nothing",
         lambda: replaced(Journal, "_fold", _fold_lower_marks),
-        rare=5_987,
+        rare=30_185,
     ),
     Mutant(
         "a park does not say its epoch",
