@@ -1,6 +1,6 @@
 """The event: a verified webhook with its identity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -33,8 +33,8 @@ class Event:
     connection: str
     aggregator: str
     received_at: datetime
-    verification: str
-    body: bytes
+    verification: str = field(repr=False)
+    body: bytes = field(repr=False)
     generation: int = 0
     traceparent: str | None = None
     group: str | None = None

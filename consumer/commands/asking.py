@@ -7,6 +7,8 @@ from schemas.errors import ConfigurationError, Retryable, UnreadableRecord
 from schemas.settings import variable
 
 _SERVERS = variable("kafka_bootstrap_servers")
+_INTERRUPTED = 130
+"""As shells have it for what Ctrl-C ended."""
 EXIT_STATUSES = "2: wrong usage or configuration, or records of a later release; 3: Kafka did not answer."
 
 
@@ -22,3 +24,5 @@ def ask(command: Callable[[], int]) -> int:
             f"Kafka does not answer: {error}\nLook at FUSE_SYNC_KAFKA_BOOTSTRAP_SERVERS and the brokers.\n"
         )
         return 3
+    except KeyboardInterrupt:
+        return _INTERRUPTED

@@ -68,6 +68,11 @@ def after(waiting: Waiting, ending: Ending) -> Tried:
     )
 
 
+def shows_that_keys_work(result: HandlerResult | Failed) -> bool:
+    """Say whether the other side has judged the event itself, for good or bad, and so accepts the tenant's keys."""
+    return isinstance(result, Applied) or (isinstance(result, Failed) and result.permanent)
+
+
 def done(waiting: Waiting, ending: Ending, result: HandlerResult, place: Place) -> Ended:
     """Say that an event was applied or ignored."""
     kind, reason, status = _describe(result)

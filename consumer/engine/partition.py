@@ -137,12 +137,11 @@ class PartitionEngine:
         failed, failed with the lane's patience at its end.
         """
         self._now = max(self._now, ending.ended)
+        if endings.shows_that_keys_work(ending.result):
+            self._doors.open(door_of(waiting.event))
         if isinstance(ending.result, Failed):
             return [] if self._letting_go else self._failed(waiting, ending, ending.result)
-        ended = endings.done(waiting, ending, ending.result, self._place)
-        if ended.outcome is OutcomeKind.APPLIED:
-            self._doors.open(door_of(waiting.event))
-        return self._end(waiting, ended)
+        return self._end(waiting, endings.done(waiting, ending, ending.result, self._place))
 
     def dead_written(self, offset: int) -> list[Command]:
         """Take note that a dead letter is acknowledged: now the outcome may say so."""

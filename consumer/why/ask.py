@@ -3,8 +3,6 @@
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from consumer.why.answer import PageAnswer
 
 _ANSWERS_WITHIN = 3.0
@@ -17,7 +15,7 @@ def ask(address: str, lane: str) -> PageAnswer | None:
     tenant, _, connection = lane.partition("/")
     try:
         return PageAnswer.model_validate_json(_get(address, f"/lanes/{quote(tenant)}/{quote(connection, safe='')}"))
-    except (OSError, HTTPException, ValidationError):
+    except (OSError, HTTPException, ValueError):  # the last for a body that is no page, and for an odd host
         return None
 
 

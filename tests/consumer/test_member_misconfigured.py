@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from structlog.testing import capture_logs
 
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Permanent
 from schemas.event import Environment, Event
 from schemas.telemetry import LogEvent
 from tests.consumer.fakes import event, until
@@ -151,5 +151,21 @@ def test_what_waits_for_a_slot_when_the_door_closes_is_turned_away() -> None:
             await asyncio.sleep(PROBES - 1)
             assert len(on.handler.attempts) == 1
             assert len(on.log.parks()) == 50
+
+    play(story())
+
+
+def test_an_answer_about_the_event_itself_shows_that_the_keys_work() -> None:
+    """Not only success: whoever is refused for its own sake was let in."""
+
+    async def story() -> None:
+        async with stage(tenants=2) as on:
+            await on.take(0)
+            break_keys(on, "event-0", "event-1", times=1)
+            on.handler.scripts["event-0"].append(Permanent("answered 422", status=422))
+            on.deliver(of("acme", 0), of("acme", 1, "two"))
+            await until(lambda: len(on.log.ended()) == 2)
+            assert asyncio.get_running_loop().time() < 2 * PROBES
+            assert on.log.ended() == [(0, "dead"), (1, "applied")]
 
     play(story())
