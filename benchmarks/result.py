@@ -115,7 +115,7 @@ def _without_output(arguments: Sequence[str]) -> Sequence[str]:
 
 def _machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count()  # not what this process has left to itself
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {system}"
 
