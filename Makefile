@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format requirements docs simulate kills mutants clean
+.PHONY: demo test check format requirements docs bench simulate kills mutants clean
 
 demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
 	@$(BIN)/python -m sandbox demo
@@ -34,6 +34,13 @@ docs: $(READY)  ## write the generated pages and contracts anew
 	$(BIN)/python -m schemas settings > docs/settings.md
 	$(BIN)/python -m consumer failures > docs/failures.md
 	$(BIN)/python -m schemas contract docs/contract
+
+bench: $(READY)  ## measure, and write docs/performance.md: everything, or one part: make bench NAME=ingress
+	@mkdir -p docs/performance
+	for name in $(or $(NAME),ingress consumer latency engine parked audit); do \
+	    $(BIN)/python -m benchmarks.$$name --output docs/performance/$$name.json || exit 1; \
+	done
+	$(BIN)/python -m benchmarks.report
 
 simulate: $(READY)  ## the engine under crashes, frozen members and late writes: make simulate SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),100000)

@@ -1,24 +1,24 @@
 """How fast the audit reads: `python -m benchmarks.audit`.
 
 Lets events and their outcomes lie on a real Kafka, and alternates between two ways to read both topics to their ends:
-a plain `consume(10_000)` that looks at nothing, and the audit. The ratio is that of their medians: 1 is as fast.
+a plain `consume(10_000)` that looks at nothing, which is the yardstick, and the audit.
 """
 
 import argparse
 import asyncio
-import json
-import resource
-import statistics
+import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from benchmarks.member import event, settings_for
+from benchmarks.ports import forget_peak, peak_mib
+from benchmarks.result import Repetition, Series, add_output, hand_over
 from broker.client import consumer
 from broker.embedded import EmbeddedKafka
 from broker.publisher import Bounds, Position, Publisher
@@ -33,35 +33,34 @@ from schemas.topics import group_topics
 _PADDING = "x" * 600
 _PARTITIONS = 12
 _AT_ONCE = 20_000
+_PLAIN = "plain consume"
 _BOUNDS = Bounds(messages=2 * _AT_ONCE, bytes=2**30, deadline_seconds=60.0, stop_seconds=60.0)
 
 
 def main() -> None:
-    """Measure; print JSON for machines to standard output, and what goes on to standard error."""
+    """Measure, and hand the result over."""
     options = _parser().parse_args()
     with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory:
         settings = settings_for(kafka.bootstrap_servers, 1, Path(directory), topic_partitions=_PARTITIONS)
         asyncio.run(_fill(settings, options.events))
-        times: dict[str, list[float]] = {"plain": [], "audit": []}
-        for _ in range(options.rounds):
-            times["plain"].append(_plain(settings, 2 * options.events))
-            times["audit"].append(_audit(settings, options.events))
-            print(f"plain {times['plain'][-1]:.2f} s, audit {times['audit'][-1]:.2f} s", file=sys.stderr, flush=True)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    report = {
-        "events": options.events,
-        "seconds": times,
-        "ratio_of_medians": medians["plain"] / medians["audit"],
-        "records_per_second": {name: 2 * options.events / median for name, median in medians.items()},
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    print(json.dumps(report, indent=2))
+        plain: list[Repetition] = []
+        ours: list[Repetition] = []
+        for _ in range(options.repetitions):
+            plain.append(_measured(_plain, settings, options.events))
+            ours.append(_measured(_audit, settings, options.events))
+            print(f"plain {plain[-1].value:,.0f}/s, audit {ours[-1].value:,.0f}/s", file=sys.stderr, flush=True)
+    series = [
+        Series(name=_PLAIN, unit="records/s", repetitions=plain),
+        Series(name="audit", unit="records/s", repetitions=ours, beside=_PLAIN),
+    ]
+    hand_over("audit", __doc__, series, options.output)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description=__doc__)
-    parser.add_argument("--events", type=int, default=300_000, help="events, each with an outcome (default: 300,000)")
-    parser.add_argument("--rounds", type=int, default=5, help="of one reading of each kind (default: 5)")
+    parser.add_argument("--events", type=int, default=200_000, help="events, each with an outcome (default: 200,000)")
+    parser.add_argument("--repetitions", type=int, default=5, help="of one reading of each kind (default: 5)")
+    add_output(parser)
     return parser
 
 
@@ -103,28 +102,35 @@ def _outcome(ended: Event, place: Position) -> Record:
     return Record(key=b"", value=write_outcome(record), headers=())
 
 
-def _plain(settings: ConsumerSettings, records: int) -> float:
-    began = time.monotonic()
+def _measured(read: Callable[[ConsumerSettings, int], None], settings: ConsumerSettings, events: int) -> Repetition:
+    """Measure a reading of so many events and their outcomes."""
+    forget_peak()
+    began, cpu = time.monotonic(), time.process_time()
+    read(settings, events)
+    records, seconds, spent = 2 * events, time.monotonic() - began, time.process_time() - cpu
+    return Repetition(
+        value=records / seconds, cpu_seconds_per_1000=1000 * spent / records, peak_mib=peak_mib(os.getpid())
+    )
+
+
+def _plain(settings: ConsumerSettings, events: int) -> None:
     topics = [settings.topic, group_topics(settings.topic, settings.group).outcomes]
     client = consumer(settings, {"group.id": "benchmark"})
     client.assign(_beginnings(topics))
     read = 0
-    while read < records:
+    while read < 2 * events:
         read += len(client.consume(10_000, 0.1))
     client.close()
-    return time.monotonic() - began
 
 
 def _beginnings(topics: Sequence[str]) -> list[TopicPartition]:
     return [TopicPartition(topic, number, OFFSET_BEGINNING) for topic in topics for number in range(_PARTITIONS)]
 
 
-def _audit(settings: ConsumerSettings, events: int) -> float:
-    began = time.monotonic()
+def _audit(settings: ConsumerSettings, events: int) -> None:
     counts = audit(settings).counts
     if counts.applied != events:
         raise AssertionError(f"{counts} of {events} events")
-    return time.monotonic() - began
 
 
 if __name__ == "__main__":

@@ -6,16 +6,14 @@ In the same run a loop in plain Python says how fast the machine is; ratios to i
 """
 
 import argparse
-import json
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
 
+from benchmarks.result import Repetition, Series, add_output, hand_over
 from consumer.engine.commands import Command, Start, WriteOutcome, WritePark, WriteSettle
 from consumer.engine.committed import Committed
 from consumer.engine.endings import Ending, Place
@@ -52,15 +50,6 @@ FAILED = Failed(error="the sync call was answered 503", jitter=0.5, status=503)
 _LATER = 10_000_000
 """Milliseconds after which everything parked is due."""
 _CALIBRATION_ROUNDS = 2_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """One measurement: events per second, and how many turns of the plain loop one event costs."""
-
-    what: str
-    rate: float
-    loops_per_event: float
 
 
 class Driver:
@@ -164,23 +153,24 @@ def _event(number: int, tenant: str, connection: str) -> Event:
 
 
 def main() -> None:
-    """Measure; print a table to standard error, and JSON for machines to standard output."""
+    """Measure, and hand the result over."""
     options = _parser().parse_args()
-    loop = statistics.median(_plain_loop() for _ in range(5))
-    measured = [
-        Measured(what=what, rate=rate, loops_per_event=loop / rate)
-        for what, rate in _measure(options.events, options.most)
-    ]
-    print(f"{'':40} {'events/s':>10} {'loops/event':>12}", file=sys.stderr)
-    for each in measured:
-        print(f"{each.what:40} {each.rate:10,.0f} {each.loops_per_event:12,.0f}", file=sys.stderr)
-    print(json.dumps({"loops_per_second": loop, "measured": [asdict(each) for each in measured]}, indent=2))
+    found: dict[str, list[Repetition]] = {}
+    for _ in range(options.repetitions):
+        loop = _plain_loop()
+        for what, rate in _measure(options.events, options.most):
+            found.setdefault(what, []).append(Repetition(value=loop / rate, cpu_seconds_per_1000=1000 / rate))
+            print(f"{what}: {rate:,.0f} events/s, {loop / rate:,.0f} loops each", file=sys.stderr, flush=True)
+    series = [Series(name=what, unit="loops per event", repetitions=each) for what, each in found.items()]
+    hand_over("engine", __doc__, series, options.output)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
-    parser.add_argument("--events", type=int, default=50_000, help="events of each measurement")
-    parser.add_argument("--most", type=int, default=1_000_000, help="keys, and parked events, at the most")
+    parser.add_argument("--repetitions", type=int, default=5, help="of each measurement (default: 5)")
+    parser.add_argument("--events", type=int, default=20_000, help="events of each measurement (default: 20,000)")
+    parser.add_argument("--most", type=int, default=100_000, help="keys, and parked events, at the most; 1,000,000 too")
+    add_output(parser)
     return parser
 
 

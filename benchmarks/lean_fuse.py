@@ -1,8 +1,9 @@
 """A Fuse that answers 200 after a fixed delay and checks nothing: lean, so that it does not hide the client.
 
 `python -m benchmarks.lean_fuse PORT DELAY_SECONDS`; `GET /count` gives the number of calls answered so far. A body that
-holds `"fails"` is answered 500. For one that says `"at":` when it was sent, in seconds since the epoch, the time until
-the call came is noted; `GET /latencies` gives these times, as JSON, and forgets them.
+holds `"fails"` is answered 425: it is to be tried again, and Fuse as a whole is not down. For one that says `"at":`
+when it was sent, in seconds since the epoch, the time until the call came is noted; `GET /latencies` gives these times,
+as JSON, and forgets them.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import ClassVar
 
 _LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 _SENT_AT = re.compile(rb'"at":([0-9.]+)')
-_FAILURE = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+_FAILURE = b"HTTP/1.1 425 Too Early\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 

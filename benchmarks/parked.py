@@ -1,9 +1,9 @@
 """What parked events cost a member: `python -m benchmarks.parked`.
 
 Lets events of connections that always fail wait on a real Kafka, and a member park them: how fast, and with how much
-memory. Then it is killed, and the next one takes over: how long that takes, with and without what is parked. Last, how
-long healthy events wait from being sent until they are called, with and without one connection in ten failing; the
-runs with and without alternate.
+memory. Then it is killed, and the next ones take over: how long that takes, with and without what is parked. Last, how
+long healthy events wait from being sent until they are called, with and without one connection in ten failing, and
+beside a hot connection that has more events than its lane holds; these runs alternate.
 """
 
 import argparse
@@ -13,15 +13,16 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.member import PATIENCE_SECONDS, Member, ask, event, lean_fuse, publish, running, settings_for
-from benchmarks.ports import cores
+from benchmarks.ports import cores, cpu_seconds
+from benchmarks.result import Repetition, Series, add_output, hand_over
 from broker.embedded import EmbeddedKafka
 from broker.publisher import Bounds, Publisher
 from broker.topics import ensure_topics
@@ -36,56 +37,61 @@ _IMPATIENT = {"retry_attempts": 1, "parked_initial_seconds": 3600.0, "parked_max
 
 
 def main() -> None:
-    """Measure; print JSON for machines to standard output, and what goes on to standard error."""
+    """Measure, and hand the result over."""
     options = _parser().parse_args()
     other_cores, member_cores = cores()
     with EmbeddedKafka() as kafka, lean_fuse(0.05, other_cores) as port, tempfile.TemporaryDirectory() as directory:
         site = (kafka.bootstrap_servers, port, Path(directory))
-        report = {
-            "parked": _parked(site, options, member_cores),
-            "latency": _latencies(site, options, member_cores),
-        }
-    print(json.dumps(report, indent=2))
+        series = [*_parked(site, options, member_cores), *_latencies(site, options, member_cores)]
+    hand_over("parked", __doc__, series, options.output)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parked", description=__doc__)
-    parser.add_argument("--events", type=int, default=200_000, help="events to park (default: 200,000)")
-    parser.add_argument("--connections", type=int, default=20_000, help="of as many connections (default: 20,000)")
+    parser.add_argument("--events", type=int, default=100_000, help="events to park (default: 100,000)")
+    parser.add_argument("--connections", type=int, default=10_000, help="of as many connections (default: 10,000)")
     parser.add_argument("--rate", type=float, default=500.0, help="events per second in the second part (default: 500)")
-    parser.add_argument("--seconds", type=float, default=12.0, help="of each run of the second part (default: 12)")
-    parser.add_argument("--rounds", type=int, default=3, help="of the second part, one run of each kind (default: 3)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each run of the second part (default: 4)")
+    parser.add_argument("--repetitions", type=int, default=5, help="of takeovers and of the second part (default: 5)")
+    add_output(parser)
     return parser
 
 
 Site = tuple[str, int, Path]
 
 
-def _parked(site: Site, options: argparse.Namespace, on: set[int]) -> dict[str, float]:
+def _parked(site: Site, options: argparse.Namespace, on: set[int]) -> Iterator[Series]:
     servers, port, folder = site
     settings = settings_for(servers, port, folder, topic_partitions=_PARTITIONS, max_in_flight=2_000, **_IMPATIENT)
     asyncio.run(ensure_topics(settings))
-    with running(settings, on, folder) as member:
-        empty = _takeover_seconds(member)
-    _say(f"takeover with nothing parked: {empty:.2f} s")
+    empty = _takeovers(settings, folder, options.repetitions, on)
     asyncio.run(publish(settings, _failing(options)))
     with running(settings, on, folder) as member:
-        began = time.monotonic()
-        _wait_until_settled(settings, options.events)
-        seconds, mib = time.monotonic() - began, member.peak_mib()
-        _say(f"{options.events} parked within {seconds:.1f} s, {mib:.0f} MiB")
+        parking = _park(settings, member, options.events)
         member.kill()
-    with running(settings, on, folder) as member:
-        full = _takeover_seconds(member)
-        after = member.peak_mib()
-    _say(f"takeover with them parked: {full:.2f} s, {after:.0f} MiB")
-    return {
-        "takeover_seconds_empty": empty,
-        "seconds_until_parked": seconds,
-        "peak_mib_parking": mib,
-        "takeover_seconds_parked": full,
-        "peak_mib_takeover": after,
-    }
+    full = _takeovers(settings, folder, options.repetitions, on)
+    yield Series(name="parking", unit="events/s", repetitions=[parking])
+    yield Series(name="takeover, nothing parked", unit="s", repetitions=empty)
+    yield Series(name=f"takeover, {options.events:,} parked", unit="s", repetitions=full)
+
+
+def _park(settings: ConsumerSettings, member: Member, events: int) -> Repetition:
+    began, cpu = time.monotonic(), cpu_seconds(member.pid)
+    _wait_until_settled(settings, events)
+    seconds, spent = time.monotonic() - began, cpu_seconds(member.pid) - cpu
+    _say(f"{events} parked within {seconds:.1f} s")
+    return Repetition(value=events / seconds, cpu_seconds_per_1000=1000 * spent / events, peak_mib=member.peak_mib())
+
+
+def _takeovers(settings: ConsumerSettings, folder: Path, count: int, on: set[int]) -> Sequence[Repetition]:
+    """Let one member after the other take over; nothing remains of one but what is in Kafka."""
+    found = []
+    for _ in range(count):
+        with running(settings, on, folder) as member:
+            seconds = _takeover_seconds(member)
+            found.append(Repetition(value=seconds, peak_mib=member.peak_mib()))
+        _say(f"takeover: {seconds:.2f} s")
+    return found
 
 
 def _failing(options: argparse.Namespace) -> Iterator[Event]:
@@ -133,25 +139,29 @@ class Trouble:
     hot: int = 0
 
 
+_HEALTHY = "all healthy"
 _TROUBLES = {
-    "healthy": Trouble(),
+    _HEALTHY: Trouble(),
     "one in ten fails": Trouble(failing=0.1),
-    "a hot connection": Trouble(hot=50_000),
+    "a hot connection": Trouble(hot=5_000),
 }
 
 
-def _latencies(site: Site, options: argparse.Namespace, on: set[int]) -> dict[str, object]:
+def _latencies(site: Site, options: argparse.Namespace, on: set[int]) -> Iterator[Series]:
     found: dict[str, list[Latency]] = {name: [] for name in _TROUBLES}
-    for _ in range(options.rounds):
+    for _ in range(options.repetitions):
         for name, trouble in _TROUBLES.items():
             latency = _latency(site, options, trouble, on)
             found[name].append(latency)
             _say(f"{name}: from sent to called p50 {1000 * latency.p50:.0f} ms, p99 {1000 * latency.p99:.0f} ms")
-    medians = {name: statistics.median(each.p99 for each in latencies) for name, latencies in found.items()}
-    return {
-        "seconds": {name: [asdict(each) for each in latencies] for name, latencies in found.items()},
-        "p99_ratio_of_medians": {name: median / medians["healthy"] for name, median in medians.items()},
-    }
+    for name, latencies in found.items():
+        healthy = None if name == _HEALTHY else f"p99, {_HEALTHY}"
+        yield Series(name=f"p50, {name}", unit="ms", repetitions=[_ms(each.p50) for each in latencies])
+        yield Series(name=f"p99, {name}", unit="ms", repetitions=[_ms(each.p99) for each in latencies], beside=healthy)
+
+
+def _ms(seconds: float) -> Repetition:
+    return Repetition(value=1000 * seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,3 +46,8 @@ def peak_mib(pid: int) -> float:
     """Tell the most memory that a process has had, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def forget_peak() -> None:
+    """Let this process's own peak begin anew, at what it has now (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")

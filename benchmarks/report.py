@@ -20,12 +20,14 @@ beside it, in `docs/performance/`.
 
 A rate says more about a machine than about a program. So each is measured by turns with a yardstick, on the same cores
 in the same run, and what counts is the **ratio**: that of each repetition to the yardstick's repetition just before it,
-as least / median / greatest. CPU seconds are those of the process under test alone, and so is its peak memory.
+as least / median / greatest. CPU seconds are those of the process under test alone, and so is its peak memory; their
+ratio to the yardstick's hardly changes when the machine does other things meanwhile. Memory is each time the most that
+the process has had so far.
 """
 _NOTHING = "\nNothing has been measured yet.\n"
 _HEAD = """\
-| what | unit | least | median | greatest | ratio | CPU s per 1,000 | peak MiB |
-|---|---|--:|--:|--:|--:|--:|--:|
+| what | unit | least | median | greatest | ratio | CPU s per 1,000 | CPU ratio | peak MiB |
+|---|---|--:|--:|--:|--:|--:|--:|--:|
 """
 
 
@@ -70,6 +72,7 @@ def _row(result: Result, series: Series) -> str:
         *(figure(value) for value in (values.least, values.median, values.most)),
         _ratio(result.ratios(series)),
         _median(series.repetitions, "cpu_seconds_per_1000"),
+        _ratio(result.costs(series)),
         _median(series.repetitions, "peak_mib"),
     )
     return f"| {' | '.join(cells)} |\n"

@@ -56,12 +56,22 @@ class Result(_Model):
     series: Sequence[Series]
 
     def ratios(self, series: Series) -> Spread | None:
-        """Compare a series with what it is to be compared with, repetition by repetition; None for a yardstick."""
+        """Compare a series with its yardstick, repetition by repetition; None if it has none."""
+        ratios = [ours.value / theirs.value for ours, theirs in self._pairs(series)]
+        return spread(ratios) if ratios else None
+
+    def costs(self, series: Series) -> Spread | None:
+        """Compare what its events cost of CPU time with what the yardstick's do; None where that is not known."""
+        ratios = [
+            ours.cpu_seconds_per_1000 / theirs.cpu_seconds_per_1000
+            for ours, theirs in self._pairs(series)
+            if ours.cpu_seconds_per_1000 and theirs.cpu_seconds_per_1000
+        ]
+        return spread(ratios) if ratios else None
+
+    def _pairs(self, series: Series) -> Sequence[tuple[Repetition, Repetition]]:
         bare = next((each for each in self.series if each.name == series.beside), None)
-        if bare is None:
-            return None
-        pairs = zip(series.repetitions, bare.repetitions, strict=True)
-        return spread([ours.value / theirs.value for ours, theirs in pairs])
+        return [] if bare is None else [*zip(series.repetitions, bare.repetitions, strict=True)]
 
 
 def spread(values: Sequence[float]) -> Spread:
@@ -115,7 +125,7 @@ def _without_output(arguments: Sequence[str]) -> Sequence[str]:
 
 def _machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count()  # not what this process has left to itself
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     return f"{_processor()}, {cores} cores, {memory:.0f} GiB, {system}"
 
