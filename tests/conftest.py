@@ -46,7 +46,7 @@ class Cluster:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a longer run of kills be asked for."""
-    parser.addoption("--moments", type=int, default=5, help="kills and freezes of members, with each group protocol")
+    parser.addoption("--moments", type=int, default=4, help="kills and freezes of members, with each group protocol")
 
 
 @pytest.fixture

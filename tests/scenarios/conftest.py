@@ -39,6 +39,8 @@ QUICK_RETRIES = {"retry_initial_seconds": 0.1, "retry_max_seconds": 1, "call_tim
 _SETTLED_WITHIN = 60.0
 _STOPPED_WITHIN = 40.0
 _POLL = 0.1
+_POLL_LOGS = 0.5
+"""Reading whole logs costs what the programs under test need themselves."""
 
 
 class Scenario:
@@ -71,7 +73,7 @@ class Scenario:
             logs = await asyncio.to_thread(self.outcomes)
             return events <= {record.id for log in logs.values() for record in log if isinstance(record, Ended)}
 
-        await until(all_have, _SETTLED_WITHIN, self.pipeline.check)
+        await until(all_have, _SETTLED_WITHIN, self.pipeline.check, _POLL_LOGS)
 
     async def synced(self, count: int) -> None:
         """Wait until so many events have been synced."""
@@ -154,13 +156,16 @@ class Stage(Protocol):
 
 
 async def until(
-    reached: Callable[[], Awaitable[bool]], within: float, check: Callable[[], None] = lambda: None
+    reached: Callable[[], Awaitable[bool]],
+    within: float,
+    check: Callable[[], None] = lambda: None,
+    poll: float = _POLL,
 ) -> None:
     """Wait until something is reached; fail when it takes too long, or when `check` does meanwhile."""
     async with asyncio.timeout(within):
         while not await reached():
             check()
-            await asyncio.sleep(_POLL)
+            await asyncio.sleep(poll)
 
 
 def handled_although_known(log: Sequence[Ended | Taken]) -> list[Ended]:

@@ -31,7 +31,7 @@ from tests.scenarios.conftest import SESSION_SECONDS, Scenario, Stage, until
 OTHER = "other"
 MIX = Mix(connections=60, other_share=0)
 PARTITIONS = 3
-FAILING = Plan(rules=(Rule(connection="[0-7]*", action=Answer(do="answer", status=503)),))
+FAILING = Plan(rules=(Rule(connection="[0-7]*", action=Answer(do="answer", status=400, code="other")),))
 IMPATIENT: dict[str, Any] = {
     "retry_attempts": 1,
     "parked_initial_seconds": 0.1,

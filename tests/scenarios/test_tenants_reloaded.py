@@ -19,14 +19,13 @@ async def test_a_key_that_is_mended_in_the_file_is_sent_without_a_restart(stage:
     given: dict[str, Any] = {
         "tenants_file": file,
         "tenants_poll_seconds": 0.2,
-        "parked_initial_seconds": 0.5,
-        "parked_max_seconds": 1,
+        "tenant_probe_seconds": 3_600,
     }
     async with stage(members=1, topic_partitions=2, **given) as scenario:
         manifest = await scenario.send(20, Mix(connections=4, other_share=0, tenants=("acme",)))
 
         async def refused() -> bool:
-            return bool(scenario.logged(LogEvent.EVENT_DELAYED))
+            return bool(scenario.logged(LogEvent.TENANT_MISCONFIGURED))
 
         await until(refused, 60, scenario.pipeline.check)
         file.write_text(right, encoding="utf-8")
