@@ -63,3 +63,4 @@ async def strike_at_random(scenario: Scenario, moments: int, rng: Random) -> Non
         else:
             child.kill()
             scenario.pipeline.join()
+    await scenario.pipeline.shared()  # else who came last could be stopped before it can hear of it
