@@ -3,13 +3,14 @@
 Nothing here is async: a command has nothing else to do meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from broker.client import consumer, kafka_error
+from broker.coordinator import while_coordinator_moves
 from broker.scan import open_scanner
 from schemas.errors import ConfigurationError, Retryable
 from schemas.settings import ConsumerSettings
@@ -37,10 +38,9 @@ class CommittedOffset:
 
 def committed_offsets(settings: ConsumerSettings, partitions: Iterable[int]) -> Mapping[int, CommittedOffset]:
     """Ask what the group has committed, of those partitions of the source for which it has. Raises Retryable."""
+    asked = [TopicPartition(settings.topic, number) for number in partitions]
     with _client(settings) as client:
-        places = client.committed([TopicPartition(settings.topic, number) for number in partitions], _ANSWER_SECONDS)
-    for error in filter(None, (place.error for place in places)):
-        raise _refusal(settings, error)
+        places = while_coordinator_moves(_ANSWER_SECONDS)(_committed, client, asked)
     return {
         place.partition: CommittedOffset(offset=place.offset, metadata=place.metadata or "")
         for place in places
@@ -73,9 +73,21 @@ def start_at(settings: ConsumerSettings, milliseconds: int) -> Mapping[int, int]
 def _commit(settings: ConsumerSettings, offsets: Mapping[int, int]) -> None:
     wanted = [TopicPartition(settings.topic, number, offset) for number, offset in offsets.items()]
     with _client(settings) as client:
-        places = client.commit(offsets=wanted, asynchronous=False) or ()
+        while_coordinator_moves(_ANSWER_SECONDS)(_commit_all, client, wanted)
+
+
+def _committed(client: Consumer, asked: list[TopicPartition]) -> Sequence[TopicPartition]:
+    return _checked(client.committed(asked, _ANSWER_SECONDS))
+
+
+def _commit_all(client: Consumer, wanted: list[TopicPartition]) -> None:
+    _checked(client.commit(offsets=wanted, asynchronous=False) or ())
+
+
+def _checked(places: Sequence[TopicPartition]) -> Sequence[TopicPartition]:
     for error in filter(None, (place.error for place in places)):
-        raise _refusal(settings, error)
+        raise KafkaException(error)
+    return places
 
 
 @contextmanager

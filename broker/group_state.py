@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from broker.client import admin, consumer, kafka_error
+from broker.coordinator import while_coordinator_moves
 from schemas.errors import Retryable
 from schemas.settings import ConsumerSettings
 from schemas.topics import consumer_group_id
@@ -18,15 +18,6 @@ from schemas.topics import consumer_group_id
 _ANSWER_SECONDS = 15.0
 _GRACE_SECONDS = 5.0
 """librdkafka tells a request's time-out itself; this bounds the wait for it."""
-_AGAIN_SECONDS = 0.5
-_COORDINATOR_MOVES = frozenset(
-    {
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
-"""What a broker says of a group while another one takes it over, or while it reads it back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +54,9 @@ def group_state(settings: ConsumerSettings) -> GroupState:
     """
     group = consumer_group_id(settings.topic, settings.group)
     try:
-        committed = _committed(settings, group)
-        state, owners = _while_coordinator_moves()(_members, settings, group)
+        moves = while_coordinator_moves(_ANSWER_SECONDS)
+        committed = moves(_committed, settings, group)
+        state, owners = moves(_members, settings, group)
     except KafkaException as error:
         raise Retryable(f"group {settings.group}: {kafka_error(error).str()}") from None
     except TimeoutError:
@@ -80,19 +72,8 @@ def group_state(settings: ConsumerSettings) -> GroupState:
     )
 
 
-def _while_coordinator_moves() -> Retrying:
-    return Retrying(
-        retry=retry_if_exception(
-            lambda error: isinstance(error, KafkaException) and kafka_error(error).code() in _COORDINATOR_MOVES
-        ),
-        stop=stop_after_delay(_ANSWER_SECONDS),
-        wait=wait_fixed(_AGAIN_SECONDS),
-        reraise=True,
-    )
-
-
 def _committed(settings: ConsumerSettings, group: str) -> Mapping[int, tuple[int, str]]:
-    """Ask as a consumer that never joins: it waits for a coordinator that moves by itself."""
+    """Ask as a consumer that never joins."""
     client = consumer(settings, {"group.id": group})
     try:
         numbers = client.list_topics(settings.topic, _ANSWER_SECONDS).topics[settings.topic].partitions

@@ -19,7 +19,7 @@ _BUSY_SECONDS = 0.002
 """How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
 in the event loop needs no thread and so no hop between threads."""
 _IDLE_SECONDS = 0.2
-_GATHER_SECONDS = 0.008
+_GATHER_SECONDS = 0.012
 """How long records may be gathered before they are handed to librdkafka. Together, each partition's fill one request
 and wake its threads once; one by one, most of them would cause a wake-up and a request of their own."""
 _MANY = 12
