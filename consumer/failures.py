@@ -173,7 +173,8 @@ once if Retry-After asks for more time than that. |
 | down | As retry, and counted against the destination: when too many calls fail so, the group holds, see `hold.md`. |
 | misconfigured | No fault of the event. All of the tenant's events in that environment are parked, but for one in \
 every `FUSE_SYNC_TENANT_PROBE_SECONDS`, which tries whether it works by now. Nothing is ever given up for that. The \
-alarm `tenant.misconfigured` is raised; when a call succeeds, or the tenants file changes, all go on in order. |
+alarm `tenant.misconfigured` is raised; when a call is applied or judged for the event itself, or the tenants file \
+changes, all go on in order. |
 | ignored | The event has ended, with the code as the reason. |
 | dead | To the dead letters at once, and the lane goes on. |
 
