@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from schemas.structs import struct
+
 
 class Step(StrEnum):
     """What comes next."""
@@ -29,7 +31,7 @@ class Rule:
     because: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Answer:
     """An answer, as far as it decides: its status, and `type`, `code` and `source` of Fuse's error, if it has one."""
 

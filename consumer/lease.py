@@ -29,8 +29,13 @@ class Lease:
         """Give the seconds until the lease ends, negative if it has; None if there never was one."""
         return None if self._until == float("-inf") else self._until - asyncio.get_running_loop().time()
 
+    @property
+    def holds(self) -> bool:
+        """Whether calls may start now."""
+        return asyncio.get_running_loop().time() < self._until
+
     async def held(self) -> None:
         """Return within a valid lease; wait for as long as there is none."""
-        while asyncio.get_running_loop().time() >= self._until:
+        while not self.holds:
             self._renewed.clear()
             await self._renewed.wait()

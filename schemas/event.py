@@ -1,8 +1,10 @@
 """The event: a verified webhook with its identity."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+
+from schemas.structs import struct
 
 TENANT_NAME = "[a-z0-9][a-z0-9._-]{0,62}"
 """A tenant's name, as a regular expression: it stands in URLs, record keys and CloudEvents sources as it is."""
@@ -15,7 +17,7 @@ class Environment(StrEnum):
     PRODUCTION = "production"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Event:
     """A verified webhook with its identity, as ingress publishes it and handlers receive it.
 
