@@ -16,6 +16,8 @@ class Environment(StrEnum):
     SANDBOX = "sandbox"
     PRODUCTION = "production"
 
+    __hash__ = str.__hash__  # Enum's own is Python code, and this is looked up by for every event
+
 
 @struct
 class Event:

@@ -146,7 +146,8 @@ def from_record(record: ReceivedRecord) -> Event:
         raise UnreadableRecord("no-body", "the record has no value")
     headers = _unique_headers(record.headers)
     _check_version(headers)
-    tenant, environment = _place(_filled(headers, "ce_tenant"), _filled(headers, "ce_environment"))
+    origin = (_filled(headers, "ce_source"), _filled(headers, "ce_tenant"), _filled(headers, "ce_environment"))
+    tenant, environment = _read_origin(*origin)
     named_type = _required(headers, "ce_type")
     event = Event(
         id=_sendable(headers, "ce_id"),
@@ -164,8 +165,6 @@ def from_record(record: ReceivedRecord) -> Event:
         replay=_optional(headers, "ce_fusereplay"),
         extra_headers=_extra(headers),
     )
-    if _required(headers, "ce_source") != f"/tenants/{tenant}/{environment}":
-        raise UnreadableRecord("source-mismatch", "ce_source names another tenant or environment than its own headers")
     if record.key != record_key(tenant, event.connection):
         raise UnreadableRecord("key-mismatch", "the key is not ce_tenant/ce_subject, so its lane would be wrong")
     return event
@@ -217,15 +216,18 @@ def _check_version(headers: dict[str, bytes | None]) -> None:
 
 
 @lru_cache(maxsize=_ORIGINS)
-def _place(tenant: bytes, environment: bytes) -> tuple[str, Environment]:
+def _read_origin(source: bytes, tenant: bytes, environment: bytes) -> tuple[str, Environment]:
     """Read what is the same for all events of a tenant in one environment."""
     name = decode_attribute("ce_tenant", tenant)
     if not _TENANT.fullmatch(name):
         raise UnreadableRecord("bad-attribute", "header ce_tenant is no tenant's name")
     try:
-        return name, Environment(decode_attribute("ce_environment", environment))
+        place = Environment(decode_attribute("ce_environment", environment))
     except ValueError:
         raise UnreadableRecord("bad-environment", "ce_environment is neither sandbox nor production") from None
+    if decode_attribute("ce_source", source) != f"/tenants/{name}/{place}":
+        raise UnreadableRecord("source-mismatch", "ce_source names another tenant or environment than its own headers")
+    return name, place
 
 
 def _format_time(time: datetime) -> bytes:

@@ -5,18 +5,19 @@ undo, so a fixed list would invite answers that nobody can read.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
 from schemas.event import Event
+from schemas.structs import struct
 from schemas.tenants import Account
 
 SYNC_PATH = "/v1/financial_connections/sync"
 USER_AGENT = f"fuse-sync/{version('fuse-sync')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class FuseRequest:
     """A POST to Fuse. `headers` hold secrets in clear, since this is what is sent; they do not show in its repr."""
 
