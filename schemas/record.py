@@ -25,6 +25,7 @@ _CONTENT_TYPE_HEADER = ("content-type", b"application/json")
 _ORIGINS = 4096
 """Tenants with their environments whose constant headers are remembered; a few hundred bytes each."""
 _PLAIN = re.compile(r"[!#$&-~]*")
+_PLAIN_BYTES = re.compile(_PLAIN.pattern.encode())
 _SENDABLE = re.compile(r"[!-~]+")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _KNOWN_HEADERS = frozenset(
@@ -188,7 +189,10 @@ def _filled(headers: Mapping[str, bytes | None], name: str) -> bytes:
 
 def _sendable(headers: Mapping[str, bytes | None], name: str) -> str:
     """Read what handlers send on in a header of their own: nothing that could break out of one."""
-    text = _required(headers, name)
+    value = _filled(headers, name)
+    if _PLAIN_BYTES.fullmatch(value):
+        return value.decode("ascii")
+    text = decode_attribute(name, value)
     if not _SENDABLE.fullmatch(text):
         raise UnreadableRecord("bad-attribute", f"header {name} holds characters that no HTTP header can carry")
     return text
