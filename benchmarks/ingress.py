@@ -30,7 +30,7 @@ from schemas.verification import sign
 
 _BODIES = 1000
 _WARM_SECONDS = 1.0
-_KEY = "benchmark-api-key"
+API_KEY = "benchmark-api-key"
 _HELLO, _BODY, _OURS = "hello", "body", "ingress"
 _ONE, _TWO = "one process", "two processes"
 _YARDSTICKS = {_OURS: _BODY, _TWO: _ONE}
@@ -38,7 +38,7 @@ _TENANTS = 1000
 _TENANT = f"""\
 [tenants.tenant-%d.sandbox]
 client_id = "benchmark-client"
-api_key = "{_KEY}"
+api_key = "{API_KEY}"
 """
 
 
@@ -178,7 +178,7 @@ def _members(number: int, body_bytes: int) -> dict[str, str]:
 def _request(number: int, variant: Variant) -> bytes:
     members = _members(number, variant.body_bytes)
     body = _compact(dict(reversed(members.items())) if variant.scrambled else members)
-    signature = sign(read_body(body).canonical(), SecretStr(_KEY))
+    signature = sign(read_body(body).canonical(), SecretStr(API_KEY))
     head = (
         b"POST /webhooks/tenant-%d HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"fuse-verification: %b\r\nContent-Length: %d\r\n\r\n"
