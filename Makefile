@@ -40,7 +40,7 @@ docs: $(READY)  ## write the generated pages and contracts anew
 
 bench: $(READY)  ## measure, and write docs/performance.md: everything, or one part: make bench NAME=ingress
 	@mkdir -p docs/performance
-	for name in $(or $(NAME),ingress consumer latency engine parked audit); do \
+	for name in $(or $(NAME),ingress consumer latency memory engine parked audit); do \
 	    $(BIN)/python -m benchmarks.$$name --output docs/performance/$$name.json || exit 1; \
 	done
 	$(BIN)/python -m benchmarks.report

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.ports import await_port, cpu_seconds, free_port, peak_mib
 from benchmarks.result import Repetition
-from benchmarks.sync_calls import HEADERS, TENANTS
+from benchmarks.sync_calls import BODY, HEADERS, TENANTS
 from broker.publisher import Bounds, Publisher
 from broker.topics import ensure_topics
 from schemas.event import Environment, Event
@@ -70,6 +70,12 @@ def event(connection: str, body: bytes) -> Event:
         verification=HEADERS["Fuse-Verification"],
         body=body,
     )
+
+
+def distinct_events(count: int, keys: int = 20_000) -> Iterator[Event]:
+    """Make events of so many connections, with bodies of 1 KiB, all different from the others of their connection."""
+    for number in range(count):
+        yield event(f"connection-{number % keys}", BODY + b" " * (number // keys))
 
 
 async def publish(settings: ConsumerSettings, events: Iterable[Event]) -> None:

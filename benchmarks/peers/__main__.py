@@ -21,13 +21,12 @@ from pathlib import Path
 
 from benchmarks.ingress import API_KEY, Variant, measure, tenants_file, webhooks
 from benchmarks.load import drive
-from benchmarks.member import event, lean_fuse, publish, running, settings_for, watch
+from benchmarks.member import distinct_events, lean_fuse, publish, running, settings_for, watch
 from benchmarks.ports import cores, free_port
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from benchmarks.server import Server, ingress, serving
-from benchmarks.sync_calls import BODY, HEADERS, PATH
+from benchmarks.sync_calls import HEADERS, PATH
 from broker.embedded import EmbeddedKafka
-from schemas.event import Event
 from schemas.settings import ConsumerSettings
 
 _PROGRAMS = "benchmarks.peers"
@@ -37,7 +36,6 @@ _TOPIC = "benchmark.ingress"
 _WEBHOOKS = Variant()
 _FUSE_SECONDS = 0.05
 _PARTITIONS = 12
-_KEYS = 20_000
 _ASKS_FOR_VERSIONS = """\
 import importlib.metadata, json, sys
 print(json.dumps({name: importlib.metadata.version(name) for name in sys.argv[1:]}))
@@ -157,7 +155,7 @@ def _pair(theirs: _Measured, ours: _Measured, unit: str, repetitions: int) -> Se
 
 def _ours(site: Site, options: argparse.Namespace) -> Repetition:
     settings = _settings(site)
-    asyncio.run(publish(settings, _events(options.events)))
+    asyncio.run(publish(settings, distinct_events(options.events)))
     margin = 2 * settings.max_in_flight
     with running(settings, site.on, site.folder) as member:
         return watch(member.pid, site.fuse, margin, options.events - margin)
@@ -166,7 +164,7 @@ def _ours(site: Site, options: argparse.Namespace) -> Repetition:
 def _theirs(site: Site, peer: Peer, options: argparse.Namespace) -> Repetition:
     """Count until some partition may have nothing more for it: partitions get unequal shares of few events."""
     settings = _settings(site)
-    asyncio.run(publish(settings, _events(options.peer_events)))
+    asyncio.run(publish(settings, distinct_events(options.peer_events)))
     environ = {
         "KAFKA": site.servers,
         "TOPIC": settings.topic,
@@ -184,11 +182,6 @@ def _theirs(site: Site, peer: Peer, options: argparse.Namespace) -> Repetition:
 
 def _settings(site: Site) -> ConsumerSettings:
     return settings_for(site.servers, site.fuse, site.folder, topic_partitions=_PARTITIONS, log_level="error")
-
-
-def _events(count: int) -> Iterator[Event]:
-    for number in range(count):
-        yield event(f"connection-{number % _KEYS}", BODY + b" " * (number // _KEYS))
 
 
 if __name__ == "__main__":
