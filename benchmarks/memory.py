@@ -30,7 +30,6 @@ from benchmarks.ports import cores, cpu_seconds
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from broker.embedded import EmbeddedKafka
 from broker.publisher import Bounds, Publisher
-from broker.topics import ensure_topics
 from schemas.record import to_record
 from schemas.settings import ConsumerSettings
 
@@ -40,6 +39,8 @@ _OUTAGE_SECONDS = 1800.0
 """The outage that is meant."""
 _SHARES = (0.1, 0.5, 0.5, 0.1)
 """Before, answering 503, refusing connections and afterwards: how long, in lengths of the outage."""
+_FIRST = 1_000
+"""Events that are called before all that: by then the member works."""
 _SHORTENED = (
     *("retry_initial_seconds", "retry_max_seconds", "retry_seconds", "tenant_probe_seconds"),
     *("parked_initial_seconds", "parked_max_seconds", "parked_seconds"),
@@ -98,14 +99,15 @@ def _backlog(site: Site, events: int) -> Iterator[Series]:
         _wait_until_called(site.fuse, before + events)
         rate = events / (time.monotonic() - began)
         yield _peak(f"backlog of {events:,} events", member, events)
-    yield Series(name="backlog, worked off", unit="calls/s", repetitions=[Repetition(value=rate)])
+    yield Series(name="backlog, from the start to the last call", unit="calls/s", repetitions=[Repetition(value=rate)])
 
 
 def _outage(site: Site, seconds: float, rate: float) -> Iterator[Series]:
     settings = site.settings(**_shortened(_OUTAGE_SECONDS / seconds))
-    asyncio.run(ensure_topics(settings))
-    before = int(ask(site.fuse, "count"))
+    asyncio.run(publish(settings, distinct_events(_FIRST)))
+    before = int(ask(site.fuse, "count")) + _FIRST
     with running(settings, site.on, site.folder) as member:
+        _wait_until_called(site.fuse, before)
         events = asyncio.run(_send_through_outage(settings, site.fuse, seconds, rate))
         _say(f"{events:,} events were sent, {int(ask(site.fuse, 'count')) - before:,} have been called")
         _wait_until_called(site.fuse, before + events)
