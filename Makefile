@@ -47,7 +47,7 @@ bench: $(READY)  ## measure, and write docs/performance.md: everything, or one p
 
 bench-peers: $(READY) $(PEERS)/.ready  ## what others' libraries reach beside ours, in an environment of their own
 	@mkdir -p docs/performance
-	$(BIN)/python -m benchmarks.peers --python $(PEERS)/bin/python --output docs/performance/peers.json
+	$(BIN)/python -m benchmarks.peers --output docs/performance/peers.json
 	$(BIN)/python -m benchmarks.report
 
 simulate: $(READY)  ## the engine under crashes, frozen members and late writes: make simulate SEEDS=100000
