@@ -13,7 +13,7 @@ from consumer.engine.lanes import Waiting
 from consumer.engine.retry import LaneBudget
 from consumer.handler import Context, Handler, destination_of
 from consumer.handling import Handling, Waits
-from consumer.holds import Holds, now
+from consumer.holds import Holds
 from consumer.retry import Trial, attempt_within, describe
 from schemas.errors import DestinationDown, Permanent, Retryable
 from schemas.event import Event
@@ -67,7 +67,7 @@ class Calls:
         if number > 1:
             await self._pass(handling)
         context = Context(idempotency_key=event.idempotency_key, attempt=handling.call())
-        began, handling.was_spared = now(), False
+        began, handling.was_spared = self.holds.now(), False
         try:
             result = await self.handler(event, context)
         except DestinationDown:

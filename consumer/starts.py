@@ -34,6 +34,7 @@ class Starts:
     settled: Callable[[Tenure, Sequence[Command]], None]
     ended: Callable[[Tenure, Waiting, Ending], None]
     check: Callable[[asyncio.Task[None]], None]
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _behind: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     """The doors behind which each destination lies, as far as they have been met while it was held."""
 
@@ -67,7 +68,7 @@ class Starts:
             self._wait_for(destination, tenure, waiting)
             return False
         handling = self.calls.handling(waiting, destination, CallWaits(tenure, slot))
-        call = asyncio.get_running_loop().create_task(self._handle(tenure, handling))
+        call = self._loop.create_task(self._handle(tenure, handling))
         tenure.begin_call(call, waiting.lane, handling)
         # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
         call.add_done_callback(partial(self._over, tenure, handling, slot))
