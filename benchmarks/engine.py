@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice
@@ -76,7 +77,7 @@ class Driver:
         self.engine.read_back()
 
     def _entry(self, waiting: Waiting) -> ParkedEntry:
-        note = note_waiting(waiting, Why.BEHIND, 1, self.now).model_copy(update={"due": self.now + _LATER})
+        note = replace(note_waiting(waiting, Why.BEHIND, 1, self.now), due=self.now + _LATER)
         return ParkedEntry(position=self._position(), note=note, record=to_record(waiting.event))
 
     def read(self, records: Sequence[Waiting]) -> None:

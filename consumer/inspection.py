@@ -1,7 +1,7 @@
 """Inspection: what a member holds, as values for its page. Reads and changes nothing; no bodies, no secrets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -13,6 +13,7 @@ from consumer.gauges import Gauges
 from consumer.handling import Handling
 from consumer.slots import Slots
 from consumer.tenure import Tenure
+from schemas.parked import Park
 from schemas.settings import ConsumerSettings
 
 _MOST = 100
@@ -155,4 +156,8 @@ def _begun(handling: Handling) -> Values:
 
 
 def _parked(event: ParkedEvent | None) -> Values | None:
-    return None if event is None else event.note.model_dump(mode="json", exclude={"v", "record", "epoch"})
+    return None if event is None else _shown(event.note)
+
+
+def _shown(note: Park) -> Values:
+    return {name: value for name, value in asdict(note).items() if name not in {"v", "record", "epoch"}}

@@ -6,7 +6,6 @@ nothing of it is left when the process ends, however that comes. `SQLITE_TMPDIR`
 
 import marshal
 import sqlite3
-from array import array
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -14,11 +13,11 @@ from typing import Any
 from consumer.engine.doors import Doors
 from consumer.engine.parking import Head, ParkedEvent
 from consumer.engine.rounds import Rounds
+from consumer.lane_filter import LaneFilter
 from schemas.parked import Park, Why
 from schemas.record import Header, Record
 
 _CACHE_KIBIBYTES = 2_048
-_HASHES = 1 << 17
 _SCHEMA = f"""
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
@@ -59,8 +58,7 @@ class Scratch:
         self._shut: set[bytes] = set()
         """The doors that were passed over since they were shut."""
         self._highest_offered = -1
-        self._events_by_hash = array("I")
-        """How many events are kept of all lanes with a hash: where it is 0, there is no need to ask the database."""
+        self._filter = LaneFilter()
         self.count = 0
         self.size = 0
 
@@ -83,9 +81,8 @@ class Scratch:
             self._busy[note.offset] = True
         if note.offset < self._highest_offered:
             self._do("DELETE FROM turns WHERE lane = ? AND at > ?", (record.key or b"", note.offset))
-        if not self._events_by_hash:
-            self._events_by_hash.frombytes(bytes(_HASHES * self._events_by_hash.itemsize))
-        self._events_by_hash[hash(record.key or b"") % _HASHES] += 1
+        if self._filter.add(record.key or b""):
+            self._filter.count_anew(lane for (lane,) in self._do("SELECT lane FROM parked"))
         self.count += 1
         self.size += size
 
@@ -122,7 +119,7 @@ class Scratch:
         """Forget an event."""
         row = self._do("DELETE FROM parked WHERE at = ? RETURNING lane, size", (offset,)).fetchone()
         if row is not None:
-            self._events_by_hash[hash(row[0]) % _HASHES] -= 1
+            self._filter.remove(row[0])
             self.count -= 1
             self.size -= row[1]
         self._ended.discard(offset)
@@ -139,7 +136,7 @@ class Scratch:
 
     def head(self, lane: bytes) -> Head | None:
         """Find the first of a lane."""
-        if not self._events_by_hash or not self._events_by_hash[hash(lane) % _HASHES]:
+        if not self._filter.may_hold(lane):
             return None
         for at, door, due in self._do("SELECT at, door, due FROM parked WHERE lane = ? ORDER BY at", (lane,)):
             if at not in self._ended:

@@ -5,14 +5,17 @@ the last header of that name counts: the one before it would be part of the even
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+import orjson
+from pydantic import Field, TypeAdapter, ValidationError
 
 from schemas.errors import UnreadableRecord
-from schemas.outcome import MOST, Taken, write_outcome
+from schemas.outcome import MOST, Taken
 from schemas.record import ReceivedRecord, Record
+from schemas.structs import struct
 
 VERSION = 1
 """Version of the notes. A takeover stops at a version it does not know rather than guess."""
@@ -31,52 +34,64 @@ class Why(StrEnum):
     MISCONFIGURED = "misconfigured"
 
 
-class Park(BaseModel):
+@struct
+class Park:
     """An event waits here: for its next attempt, behind its lane, or for room. Times: milliseconds since the epoch."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     record: Literal["park"] = "park"
-    v: int = Field(default=VERSION, description="Version of this note.")
-    epoch: int = Field(
-        ge=1, le=MOST, description="The takeover under which it was parked; void once a later one is marked."
-    )
-    offset: int = Field(
-        ge=0, le=MOST, description="The event's offset in the source partition: names it, and orders its lane."
-    )
-    id: str = Field(description="The event's `ce_id`.")
-    due: int = Field(
-        ge=0, le=MOST, description="Not to be called before; 0 for an event that only waits behind its lane."
-    )
-    attempts: int = Field(default=0, ge=0, le=MOST, description="Calls made so far.")
-    turns: int = Field(default=0, ge=0, le=MOST, description="Calls made so far from here, as opposed to in the lane.")
-    called: int | None = Field(default=None, ge=0, le=MOST, description="When the first call started.")
-    since: int = Field(ge=0, le=MOST, description="When the event was first parked.")
-    reason: Why = Field(
-        description="Why it waits: its last call failed, an earlier event of its lane is parked, its lane, its tenant "
-        "or a destination that is down has more than its share of a member's memory, or its tenant is misconfigured."
-    )
-    error: str | None = Field(default=None, description="What the last call failed with.")
+    v: Annotated[int, Field(description="Version of this note.")] = VERSION
+    epoch: Annotated[
+        int,
+        Field(ge=1, le=MOST, description="The takeover under which it was parked; void once a later one is marked."),
+    ]
+    offset: Annotated[
+        int,
+        Field(ge=0, le=MOST, description="The event's offset in the source partition: names it, and orders its lane."),
+    ]
+    id: Annotated[str, Field(description="The event's `ce_id`.")]
+    due: Annotated[
+        int,
+        Field(ge=0, le=MOST, description="Not to be called before; 0 for an event that only waits behind its lane."),
+    ]
+    attempts: Annotated[int, Field(ge=0, le=MOST, description="Calls made so far.")] = 0
+    turns: Annotated[
+        int, Field(ge=0, le=MOST, description="Calls made so far from here, as opposed to in the lane.")
+    ] = 0
+    called: Annotated[int | None, Field(ge=0, le=MOST, description="When the first call started.")] = None
+    since: Annotated[int, Field(ge=0, le=MOST, description="When the event was first parked.")]
+    reason: Annotated[
+        Why,
+        Field(
+            description="Why it waits: its last call failed, an earlier event of its lane is parked, its lane, its "
+            "tenant or a destination that is down has more than its share of a member's memory, or its tenant is "
+            "misconfigured."
+        ),
+    ]
+    error: Annotated[str | None, Field(description="What the last call failed with.")] = None
 
 
-class Settle(BaseModel):
+@struct
+class Settle:
     """An event that was parked has ended, and its outcome is durable: a fact, whoever wrote it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
     record: Literal["settle"] = "settle"
-    v: int = Field(default=VERSION, description="Version of this note.")
-    offset: int = Field(ge=0, le=MOST, description="The event's offset in the source partition.")
+    v: Annotated[int, Field(description="Version of this note.")] = VERSION
+    offset: Annotated[int, Field(ge=0, le=MOST, description="The event's offset in the source partition.")]
 
 
 ParkedNote = Annotated[Park | Settle | Taken, Field(discriminator="record")]
 _ADAPTER: TypeAdapter[Park | Settle | Taken] = TypeAdapter(ParkedNote)
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Park, Settle, Taken)}
+
+
+def note_values(note: Park | Settle | Taken) -> dict[str, object]:
+    """Give what a note says, by name; what is absent is left out."""
+    return {name: value for name in _NAMES[type(note)] if (value := getattr(note, name)) is not None}
 
 
 def write_note(note: Park | Settle | Taken, event: Record | None = None) -> Record:
     """Write a record of the parked topic; a park comes with the record of its event."""
-    written = write_outcome(note) if isinstance(note, Taken) else note.model_dump_json(exclude_none=True).encode()
-    header = (HEADER, written)
+    header = (HEADER, orjson.dumps(note_values(note)))
     if event is None:
         return Record(key=b"", value=None, headers=(header,))
     return Record(key=event.key, value=event.value, headers=(*event.headers, header))

@@ -5,7 +5,7 @@ acknowledged. An event's life here: parked ─▶ acknowledged ─▶ turn ─�
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from consumer.engine.commands import WritePark, WriteSettle
@@ -289,7 +289,7 @@ class Parking:
         head = self._view.head(lane)
         if head is not None and head.offset == offset:
             self._view.withdraw(lane)
-        return self.park_again(event.note.model_copy(update={"epoch": self._epoch}))
+        return self.park_again(replace(event.note, epoch=self._epoch))
 
     def _write(self, note: Park, record: Record) -> WritePark:
         written = write_note(note, record)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -137,8 +137,7 @@ class ScratchMachine(RuleBasedStateMachine):
         if self.turns.get(kept.lane) == self.head(kept.lane) and self.head(kept.lane).offset == kept.note.offset:
             self.scratch.withdraw(kept.lane)
             del self.turns[kept.lane]
-        changes = {"due": due, "error": error, "attempts": 2, "turns": 1, "called": 8, "reason": Why.FAILED, "epoch": 4}
-        note = kept.note.model_copy(update=changes)
+        note = replace(kept.note, due=due, error=error, attempts=2, turns=1, called=8, reason=Why.FAILED, epoch=4)
         self.scratch.park_again(note)
         kept.note, kept.busy = note, True
 
@@ -223,7 +222,7 @@ class ScratchMachine(RuleBasedStateMachine):
         """Check what is asked by offset."""
         for at in range(12):
             kept = self.kept.get(at)
-            note = None if kept is None else kept.note.model_copy(update={"epoch": kept.epoch})
+            note = None if kept is None else replace(kept.note, epoch=kept.epoch)
             event = None if kept is None or note is None else ParkedEvent(note=note, record=kept.record)
             assert self.scratch.event(at) == event
             assert self.scratch.id_at(at) == (None if kept is None else kept.note.id)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.parked import Park
+from consumer.scratch import Scratch
 from tests.mutants.every import MUTANTS, catch_each
 from tests.mutants.mutant import Mutant, replaced
 from tests.simulation.run import Failure
@@ -30,7 +30,7 @@ def test_names_are_unique() -> None:
 
 def test_what_was_replaced_is_put_back() -> None:
     """A mutant leaves nothing behind, even if the run fails."""
-    before = Park.model_dump
-    with pytest.raises(KeyError), replaced(Park, "model_dump", None):
+    before = Scratch.park_again
+    with pytest.raises(KeyError), replaced(Scratch, "park_again", None):
         raise KeyError
-    assert Park.model_dump is before
+    assert Scratch.park_again is before
