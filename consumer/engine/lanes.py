@@ -1,6 +1,6 @@
 """Lanes in memory: the events of one key that wait here, at most one of them being handled, in log order."""
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
@@ -45,7 +45,8 @@ class Lanes:
     """Keep events by lane; a lane's head is the event being handled, and keeps the lane until it is dropped."""
 
     def __init__(self) -> None:
-        self._lanes: dict[bytes, deque[Waiting]] = {}
+        # Lists, although their heads are taken out: they are short, and a deque takes 600 bytes for a single event.
+        self._lanes: dict[bytes, list[Waiting]] = {}
         self._of_tenant: Counter[str] = Counter()
         self.events = 0
         self.bytes = 0
@@ -61,23 +62,27 @@ class Lanes:
     def add(self, waiting: Waiting) -> int:
         """Append an event to its lane; give how many wait behind the head now, 0 if this is the head."""
         self._count(waiting, 1)
-        lane = self._lanes.setdefault(waiting.lane, deque())
+        lane = self._lanes.get(waiting.lane)
+        if lane is None:
+            self._lanes[waiting.lane] = [waiting]
+            return 0
         lane.append(waiting)
         return len(lane) - 1
 
     def advance(self, lane: bytes, heads: int = 1) -> Waiting | None:
         """Drop so many events from the lane's head on, and give the one that is next, if it is here."""
         queue = self._lanes[lane]
-        for _ in range(heads):
-            self._count(queue.popleft(), -1)
-        if queue:
+        for waiting in queue[:heads]:
+            self._count(waiting, -1)
+        if len(queue) > heads:
+            del queue[:heads]
             return queue[0]
         del self._lanes[lane]
         return None
 
     def take_all(self, lane: bytes) -> list[Waiting]:
         """Take out the lane as a whole, in order."""
-        taken = [*self._lanes.pop(lane)]
+        taken = self._lanes.pop(lane)
         for waiting in taken:
             self._count(waiting, -1)
         return taken
@@ -85,17 +90,17 @@ class Lanes:
     def take_behind(self, lane: bytes) -> list[Waiting]:
         """Take out all that waits behind the lane's head."""
         queue = self._lanes[lane]
-        taken = list(islice(queue, 1, None))
+        taken = queue[1:]
         for waiting in taken:
             self._count(waiting, -1)
-        self._lanes[lane] = deque((queue[0],))
+        del queue[1:]
         return taken
 
     def covered(self, lane: bytes) -> list[Waiting]:
         """List the first events of a lane, as far as each has one behind it that says the same."""
-        if len(self._lanes[lane]) == 1:
+        queue = self._lanes[lane]
+        if len(queue) == 1:
             return []
-        queue = list(self._lanes[lane])
         covered = 0
         while any(_alike(queue[covered].event, later.event) for later in islice(queue, covered + 1, None)):
             covered += 1
