@@ -19,6 +19,7 @@ _CLAIM = Takeover.claim
 _FOLD = Journal._fold  # noqa: SLF001 - a mutant replaces what is private too
 _MARKED = Takeover.marked
 _OUTCOMES_READ = Takeover.outcomes_read
+_PARKED_READ = Takeover.parked_read
 _READ_BACK = Takeover.read_back
 
 
@@ -69,6 +70,24 @@ def _ignore_rivals_in_parked(self: Takeover, entries: Sequence[ParkedEntry]) -> 
 def _ignore_rivals(self: Takeover) -> Command | None:
     self._highest_taken = 0
     return _READ_BACK(self)
+
+
+def _ignore_rivals_of_the_same_epoch(self: Takeover) -> Command | None:
+    if self._highest_taken == self.epoch:
+        self._highest_taken -= 1
+    return _READ_BACK(self)
+
+
+def _take_outcomes_marks_for_ours_by_name(self: Takeover, entries: Sequence[OutcomeEntry]) -> None:
+    ours = [entry for entry in entries if isinstance(entry.record, Taken) and entry.record.member == self._member]
+    _OUTCOMES_READ(self, [entry for entry in entries if entry not in ours])
+
+
+def _take_parked_marks_for_ours_by_name(self: Takeover, entries: Sequence[ParkedEntry]) -> None:
+    before = self._highest_taken
+    _PARKED_READ(self, entries)
+    marks = [entry.note for entry in entries if isinstance(entry.note, Taken)]
+    self._highest_taken = max(before, *(mark.epoch for mark in marks if mark.member != self._member), 0)
 
 
 def _outcomes_once(self: Takeover, marks: Marks) -> Command:
@@ -146,6 +165,21 @@ TAKEOVER = (
         "rival in the parked log ignored",
         "above every `taken` in both †",
         lambda: replaced(Takeover, "parked_read", _ignore_rivals_in_parked),
+    ),
+    Mutant(
+        "rival of the same epoch ignored",
+        "a `taken` not lower than ours: claim again",
+        lambda: replaced(Takeover, "read_back", _ignore_rivals_of_the_same_epoch),
+    ),
+    Mutant(
+        "rival of our name in the outcomes ignored",
+        "a `taken` of somebody else: ours is known by its position",
+        lambda: replaced(Takeover, "outcomes_read", _take_outcomes_marks_for_ours_by_name),
+    ),
+    Mutant(
+        "rival of our name in the parked log ignored",
+        "a `taken` of somebody else: ours is known by its position",
+        lambda: replaced(Takeover, "parked_read", _take_parked_marks_for_ours_by_name),
     ),
     Mutant(
         "outcomes not read again after a second claim",
