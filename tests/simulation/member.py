@@ -56,12 +56,7 @@ class Member:
         self.producer = Producer(process, world)
         self.writes = Writes(self)
         self.subscription = Subscription(self)
-        for work in (
-            self._commit_regularly(),
-            self._tick_regularly(),
-            self._trim_regularly(),
-            self.outage.release_regularly(),
-        ):
+        for work in (self._commit_regularly(), self._tick_regularly(), self._trim_regularly()):
             process.spawn(work)
 
     @property
