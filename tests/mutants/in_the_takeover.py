@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from consumer.engine.commands import Claim, Command, Log, ReadBack
+from consumer.engine.commands import Claim, Command, Log, ReadBack, WriteSettle
 from consumer.engine.committed import Committed
 from consumer.engine.parking import Journal, ParkedEntry, Parking
 from consumer.engine.takeover import Marks, OutcomeEntry, Takeover
 from consumer.scratch import Scratch
-from schemas.outcome import Taken
+from schemas.outcome import Ended, Taken
 from schemas.parked import Park
 from tests.consumer.engine.test_parking import (
     test_a_lower_mark_changes_nothing,
@@ -15,7 +15,9 @@ from tests.consumer.engine.test_parking import (
 )
 from tests.mutants.mutant import Mutant, both, replaced
 
+_BEGIN = Parking.begin
 _CLAIM = Takeover.claim
+_ENDED_AND_PARKED = Scratch.ended_and_parked
 _FOLD = Journal._fold  # noqa: SLF001 - a mutant replaces what is private too
 _MARKED = Takeover.marked
 _OUTCOMES_READ = Takeover.outcomes_read
@@ -129,6 +131,39 @@ def _fold_no_parks(self: Journal, entry: ParkedEntry) -> None:
         _FOLD(self, entry)
 
 
+def _outcomes_of_the_frontier_only(self: Takeover, entries: Sequence[OutcomeEntry]) -> None:
+    """Begin at the time of the record at the frontier, whatever is parked for longer."""
+    frontier, state = self._committed.frontier, vars(self)
+    for entry in entries:
+        if isinstance(entry.record, Ended) and entry.record.offset >= frontier:
+            state["begun"] = True
+        if self._committed.outcomes_from is not None or state.get("begun") or isinstance(entry.record, Taken):
+            _OUTCOMES_READ(self, [entry])
+
+
+def _unknown_is_the_end(self: Takeover) -> int:
+    known = self._committed.outcomes_from
+    return self.marks.outcomes if known is None else known
+
+
+def _begin_and_forget(self: Parking, epoch: int, mark: int) -> list[WriteSettle]:
+    settles = _BEGIN(self, epoch, mark)
+    vars(self)["settled_before"] = {settle.offset for settle in settles}
+    return settles
+
+
+def _outcomes_settled_here(self: Parking) -> int | None:
+    before = vars(self)["settled_before"]
+    return min((place for at, place in self._unsettled.items() if at not in before), default=None)
+
+
+def _end_and_forget(self: Scratch) -> Sequence[tuple[int, int]]:
+    ended = _ENDED_AND_PARKED(self)
+    for at, _ in ended:
+        self._do("UPDATE parked SET position = NULL WHERE at = ?", (at,))
+    return ended
+
+
 def _settle_nothing(self: Parking, epoch: int, mark: int) -> list[Command]:
     self._epoch = epoch
     self.end = mark + 1
@@ -205,6 +240,28 @@ TAKEOVER = (
         "what ended stays parked",
         "an entry that ended is taken out",
         lambda: replaced(Scratch, "ended_and_parked", lambda _: ()),
+    ),
+    Mutant(
+        "X passes what a takeover settles",
+        "until that is acknowledged it still counts for X †",
+        lambda: both(
+            replaced(Parking, "begin", _begin_and_forget), replaced(Parking, "outcomes_from", _outcomes_settled_here)
+        ),
+    ),
+    Mutant(
+        "P passes what a takeover settles",
+        "until that is acknowledged it still counts for P †",
+        lambda: replaced(Scratch, "ended_and_parked", _end_and_forget),
+    ),
+    Mutant(
+        "outcomes of what is parked not read without metadata",
+        "no metadata: from the oldest park that survives the fold †",
+        lambda: replaced(Takeover, "outcomes_read", _outcomes_of_the_frontier_only),
+    ),
+    Mutant(
+        "outcomes not read without metadata",
+        "no metadata: read both logs first",
+        lambda: replaced(Takeover, "outcomes_from", property(_unknown_is_the_end)),
     ),
     Mutant(
         "no settle at takeover", "and `settle` is written for it", lambda: replaced(Parking, "begin", _settle_nothing)
