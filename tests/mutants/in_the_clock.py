@@ -7,6 +7,12 @@ from consumer.engine.doors import Doors
 from consumer.engine.parking import Parking
 from consumer.engine.partition import PartitionEngine
 from consumer.scratch import Scratch
+from tests.consumer.engine.test_doors import (
+    test_a_clock_that_leapt_back_leaves_no_door_closed_for_longer_than_an_interval,
+)
+from tests.consumer.engine.test_leaping_clock import (
+    test_a_park_that_is_acknowledged_only_after_the_clock_was_set_back_waits_no_longer_either,
+)
 from tests.mutants.mutant import Mutant, replaced
 
 _OFFER = Parking.offer
@@ -42,6 +48,7 @@ CLOCK = (
         "time never goes back",
         "what waits goes on by the clock as it is",
         _time_never_goes_back,
+        rare=396,
     ),
     Mutant(
         "turns stay where a leap has put them",
@@ -52,10 +59,12 @@ CLOCK = (
         "turns are offered for any time",
         "no turn is further off than the longest wait",
         lambda: replaced(Parking, "offer", _offer_for_any_time),
+        test=test_a_park_that_is_acknowledged_only_after_the_clock_was_set_back_waits_no_longer_either,
     ),
     Mutant(
         "a closed door waits for the time of a leap",
         "no probe is further off than an interval",
         lambda: replaced(Doors, "take_probe", _probe_when_the_clock_says),
+        test=test_a_clock_that_leapt_back_leaves_no_door_closed_for_longer_than_an_interval,
     ),
 )

@@ -115,6 +115,7 @@ ENGINE = (
         "letting go starts calls",
         "letting go: start nothing",
         lambda: replaced(PartitionEngine, "let_go", lambda _: None),
+        rare=26,
     ),
     Mutant("lane of many", "one at a time per lane", lambda: replaced(Lanes, "add", _start_every_event_at_once)),
     Mutant(

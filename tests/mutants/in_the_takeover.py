@@ -222,7 +222,10 @@ TAKEOVER = (
         lambda: both(replaced(Takeover, "marked", _outcomes_once), replaced(Takeover, "read_back", _read_outcomes_on)),
     ),
     Mutant(
-        "void parks count", "a `park` of a lower epoch is void †", lambda: replaced(Journal, "_fold", _fold_void_parks)
+        "void parks count",
+        "a `park` of a lower epoch is void †",
+        lambda: replaced(Journal, "_fold", _fold_void_parks),
+        rare=19,
     ),
     Mutant(
         "a lower mark lowers the epoch",
@@ -247,11 +250,13 @@ TAKEOVER = (
         lambda: both(
             replaced(Parking, "begin", _begin_and_forget), replaced(Parking, "outcomes_from", _outcomes_settled_here)
         ),
+        rare=64,
     ),
     Mutant(
         "P passes what a takeover settles",
         "until that is acknowledged it still counts for P †",
         lambda: replaced(Scratch, "ended_and_parked", _end_and_forget),
+        rare=64,
     ),
     Mutant(
         "outcomes of what is parked not read without metadata",

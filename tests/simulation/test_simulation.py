@@ -6,7 +6,7 @@ from tests.simulation.many import Summary, run_many, together
 from tests.simulation.run import simulate
 
 pytestmark = pytest.mark.timeout(300)  # other work may share the cores
-RUNS = 1_200
+RUNS = 2_000
 INTERESTING = (
     "call cancelled while letting go",
     "call failed",
