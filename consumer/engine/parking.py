@@ -233,7 +233,7 @@ class Parking:
         """Let a lane that nobody is handling have its turn when it is due; only if its head has `changed`, if given."""
         head = self._view.head(lane) if self._view.count else None
         if head is not None and head.ready and changed in (None, head.offset):
-            self._view.offer(lane, replace(head, due=min(head.due, self._latest)))
+            self._view.offer(lane, head if head.due <= self._latest else replace(head, due=self._latest))
 
     def take_turn(self, now: int, below: int, doors: Doors) -> tuple[ParkedEvent, bool] | None:
         """Take the next event whose turn it is, and say whether it is a probe.
