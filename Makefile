@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PEERS  := .venv-peers
 
-.PHONY: demo test check format requirements docs bench simulate kills mutants clean
+.PHONY: demo test check format requirements docs bench bench-peers simulate kills mutants clean
 
 demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
 	@$(BIN)/python -m sandbox demo
@@ -27,6 +28,8 @@ requirements: $(READY)  ## pin anew what pyproject.toml asks for
 	    pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-package fuse-sync --extra dev pyproject.toml -c requirements/run.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header \
+	    --extra peers pyproject.toml -c requirements/run.txt -o requirements/peers.txt
 	printf 'hatchling>=1.27\n' | $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	    --no-header -c requirements/dev.txt - -o requirements/build.txt
 
@@ -37,9 +40,14 @@ docs: $(READY)  ## write the generated pages and contracts anew
 
 bench: $(READY)  ## measure, and write docs/performance.md: everything, or one part: make bench NAME=ingress
 	@mkdir -p docs/performance
-	for name in $(or $(NAME),ingress consumer latency engine parked audit); do \
+	for name in $(or $(NAME),ingress consumer latency memory engine parked audit); do \
 	    $(BIN)/python -m benchmarks.$$name --output docs/performance/$$name.json || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.report
+
+bench-peers: $(READY) $(PEERS)/.ready  ## what others' libraries reach beside ours, in an environment of their own
+	@mkdir -p docs/performance
+	$(BIN)/python -m benchmarks.peers --output docs/performance/peers.json
 	$(BIN)/python -m benchmarks.report
 
 simulate: $(READY)  ## the engine under crashes, frozen members and late writes: make simulate SEEDS=100000
@@ -57,5 +65,10 @@ $(READY): pyproject.toml requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(PEERS)/.ready: requirements/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,7 +14,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,16 +22,14 @@ from pathlib import Path
 
 from benchmarks.member import (
     PATIENCE_SECONDS,
-    Member,
-    ask,
     event,
     lean_fuse,
     publish,
     running,
     settings_for,
-    wait_for_calls,
+    watch,
 )
-from benchmarks.ports import cores, cpu_seconds
+from benchmarks.ports import cores
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from benchmarks.sync_calls import BODY
 from broker.embedded import EmbeddedKafka
@@ -127,7 +124,8 @@ def _member(site: Site, variant: Variant, options: argparse.Namespace) -> Repeti
         events = options.events + 4 * variant.in_flight
         asyncio.run(publish(settings, _events(events, options.keys, zipf=variant.zipf)))
         with running(settings, site.on, folder) as member:
-            return _watch(member, site.port, events, 2 * variant.in_flight)
+            margin = 2 * variant.in_flight
+            return watch(member.pid, site.port, margin, events - margin)
 
 
 def _events(count: int, keys: int, *, zipf: bool) -> Iterator[Event]:
@@ -142,17 +140,6 @@ def _zipf(keys: int) -> Callable[[int], int]:
     chance = random.Random(1)
     weights = [*accumulate(1 / (number + 1) for number in range(keys))]
     return lambda _: chance.choices(range(keys), cum_weights=weights)[0]
-
-
-def _watch(member: Member, port: int, events: int, margin: int) -> Repetition:
-    """Measure while all that may be in flight is: neither the first calls count nor the last."""
-    before = int(ask(port, "count"))
-    start = wait_for_calls(port, before + margin)
-    began, cpu = time.monotonic(), cpu_seconds(member.pid)
-    end = wait_for_calls(port, before + events - margin)
-    elapsed, spent = time.monotonic() - began, cpu_seconds(member.pid) - cpu
-    calls = end - start
-    return Repetition(value=calls / elapsed, cpu_seconds_per_1000=spent / calls * 1000, peak_mib=member.peak_mib())
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,9 @@
 
 All get the same signed webhooks. The ingress verifies them and waits for a real Kafka to acknowledge each; one bare
 handler reads the body, which is the yardstick, and one answers at once. Each server has a core of its own, where there
-are two; the load and Kafka share the other. A scrambled body has its keys in another order than the signed text.
+are two; the load and Kafka share the other. A scrambled body has its keys in another order than the signed text. With
+all cores, one process is compared with two that share its port, while the load and Kafka stay where they are: on two
+cores this shows what sharing costs, and not how far it reaches, since the second process has no core of its own.
 """
 
 import argparse
@@ -11,13 +13,15 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from benchmarks.load import Load, drive
-from benchmarks.ports import cores, cpu_seconds, peak_mib
+from benchmarks.load import drive
+from benchmarks.ports import cores
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from benchmarks.server import Server, bare_handler, ingress
 from broker.embedded import EmbeddedKafka
@@ -26,29 +30,36 @@ from schemas.verification import sign
 
 _BODIES = 1000
 _WARM_SECONDS = 1.0
-_KEY = "benchmark-api-key"
+API_KEY = "benchmark-api-key"
 _HELLO, _BODY, _OURS = "hello", "body", "ingress"
+_ONE, _TWO = "one process", "two processes"
+_YARDSTICKS = {_OURS: _BODY, _TWO: _ONE}
 _TENANTS = 1000
 _TENANT = f"""\
 [tenants.tenant-%d.sandbox]
 client_id = "benchmark-client"
-api_key = "{_KEY}"
+api_key = "{API_KEY}"
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """What webhooks are like: bytes of a body, whether its keys are in another order, and of how many tenants."""
+    """What webhooks are like: bytes of a body, whether its keys are in another order, and of how many tenants.
+
+    `all_cores` says that one process and two are to be compared, on all cores.
+    """
 
     body_bytes: int = 1024
     scrambled: bool = False
     tenants: int = 1
+    all_cores: bool = False
 
     @property
     def name(self) -> str:
         """Say it in words."""
         tenants = f", {self.tenants:,} tenants" if self.tenants > 1 else ""
-        return f"{self.body_bytes / 1024:g} KiB{', scrambled' if self.scrambled else ''}{tenants}"
+        cores = ", all cores" if self.all_cores else ""
+        return f"{self.body_bytes / 1024:g} KiB{', scrambled' if self.scrambled else ''}{tenants}{cores}"
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -59,6 +70,7 @@ VARIANTS: Mapping[str, Variant] = {
     "1-scrambled": Variant(scrambled=True),
     "64-scrambled": Variant(body_bytes=64 * 1024, scrambled=True),
     "1-tenants": Variant(tenants=_TENANTS),
+    "1-processes": Variant(all_cores=True),
 }
 
 
@@ -70,17 +82,27 @@ def main() -> None:
     """Measure, and hand the result over."""
     options = _parser().parse_args()
     load_cores, server_cores = cores()
+    all_cores = load_cores | server_cores
     os.sched_setaffinity(0, load_cores)
-    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as folder:
-        tenants = Path(folder) / "tenants.toml"
-        tenants.write_text("allow_literals = true\n" + "".join(_TENANT % number for number in range(_TENANTS)))
-        with (
-            bare_handler(_HELLO, server_cores) as hello,
-            bare_handler(_BODY, server_cores) as body,
-            ingress(kafka.bootstrap_servers, tenants, server_cores) as ours,
-        ):
-            measured = _measure((hello, body, ours), options)
+    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as folder, ExitStack() as running:
+        tenants = tenants_file(Path(folder))
+        start = partial(ingress, kafka.bootstrap_servers, tenants)
+        servers = [
+            bare_handler(_HELLO, server_cores),
+            bare_handler(_BODY, server_cores),
+            start(server_cores, name=_OURS),
+            start(all_cores, name=_ONE),
+            start(all_cores, name=_TWO, processes=2),
+        ]
+        measured = _measure([running.enter_context(server) for server in servers], options)
     hand_over("ingress", __doc__, [*_series(measured)], options.output)
+
+
+def tenants_file(folder: Path) -> Path:
+    """Write a tenants file with those to whom webhooks are sent."""
+    path = folder / "tenants.toml"
+    path.write_text("allow_literals = true\n" + "".join(_TENANT % number for number in range(_TENANTS)))
+    return path
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,17 +119,33 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(servers: Sequence[Server], options: argparse.Namespace) -> Measured:
     variants = [VARIANTS[name] for name in options.variant or VARIANTS]
-    requests = {variant: [_request(number, variant) for number in range(_BODIES)] for variant in variants}
-    measured: Measured = {(variant, server.name): [] for variant in variants for server in servers}
+    requests = {variant: webhooks(variant) for variant in variants}
+    compared = {variant: [each for each in servers if _is_for(each, variant)] for variant in variants}
+    measured: Measured = {(variant, each.name): [] for variant in variants for each in compared[variant]}
     for server in servers:
         drive(server.port, requests[variants[0]], connections=options.connections, seconds=_WARM_SECONDS)
     for variant in variants * options.repetitions:
-        for server in servers:
-            before = cpu_seconds(server.pid)
-            load = drive(server.port, requests[variant], connections=options.connections, seconds=options.seconds)
-            measured[variant, server.name].append(_repetition(load, cpu_seconds(server.pid) - before, server.pid))
-        _say(variant, {server.name: measured[variant, server.name][-1] for server in servers})
+        for server in compared[variant]:
+            measured[variant, server.name].append(measure(server, requests[variant], options))
+        _say(variant, {server.name: measured[variant, server.name][-1] for server in compared[variant]})
     return measured
+
+
+def _is_for(server: Server, variant: Variant) -> bool:
+    return variant.all_cores == (server.name in {_ONE, _TWO})
+
+
+def measure(server: Server, requests: Sequence[bytes], options: argparse.Namespace) -> Repetition:
+    """Send webhooks to a server, on `options.connections` for `options.seconds`; SystemExit if it refuses one."""
+    before = server.cpu_seconds()
+    load = drive(server.port, requests, connections=options.connections, seconds=options.seconds)
+    if set(load.statuses) != {"200"}:
+        raise SystemExit(f"not every answer was 200: {dict(load.statuses)}")
+    return Repetition(
+        value=load.rate,
+        cpu_seconds_per_1000=1000 * (server.cpu_seconds() - before) / load.statuses.total(),
+        peak_mib=server.peak_mib(),
+    )
 
 
 def _say(variant: Variant, last: Mapping[str, Repetition]) -> None:
@@ -115,21 +153,15 @@ def _say(variant: Variant, last: Mapping[str, Repetition]) -> None:
     print(f"{variant.name}: {rates}", file=sys.stderr, flush=True)
 
 
-def _repetition(load: Load, cpu_seconds: float, pid: int) -> Repetition:
-    if set(load.statuses) != {"200"}:
-        raise SystemExit(f"not every answer was 200: {dict(load.statuses)}")
-    return Repetition(
-        value=load.rate,
-        cpu_seconds_per_1000=1000 * cpu_seconds / load.statuses.total(),
-        peak_mib=peak_mib(pid),
-    )
-
-
 def _series(measured: Measured) -> Iterator[Series]:
     for (variant, server), repetitions in measured.items():
-        name, yardstick = f"{server}, {variant.name}", f"{_BODY}, {variant.name}"
-        beside = yardstick if server == _OURS else None
-        yield Series(name=name, unit="answers/s", repetitions=repetitions, beside=beside)
+        beside = f"{_YARDSTICKS[server]}, {variant.name}" if server in _YARDSTICKS else None
+        yield Series(name=f"{server}, {variant.name}", unit="answers/s", repetitions=repetitions, beside=beside)
+
+
+def webhooks(variant: Variant) -> Sequence[bytes]:
+    """Make requests with signed webhooks, all of them different."""
+    return [_request(number, variant) for number in range(_BODIES)]
 
 
 def _members(number: int, body_bytes: int) -> dict[str, str]:
@@ -146,7 +178,7 @@ def _members(number: int, body_bytes: int) -> dict[str, str]:
 def _request(number: int, variant: Variant) -> bytes:
     members = _members(number, variant.body_bytes)
     body = _compact(dict(reversed(members.items())) if variant.scrambled else members)
-    signature = sign(read_body(body).canonical(), SecretStr(_KEY))
+    signature = sign(read_body(body).canonical(), SecretStr(API_KEY))
     head = (
         b"POST /webhooks/tenant-%d HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"fuse-verification: %b\r\nContent-Length: %d\r\n\r\n"

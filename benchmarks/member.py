@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.ports import await_port, free_port, peak_mib
-from benchmarks.sync_calls import HEADERS, TENANTS
+from benchmarks.ports import await_port, cpu_seconds, free_port, peak_mib
+from benchmarks.result import Repetition
+from benchmarks.sync_calls import BODY, HEADERS, TENANTS
 from broker.publisher import Bounds, Publisher
 from broker.topics import ensure_topics
 from schemas.event import Environment, Event
@@ -69,6 +70,12 @@ def event(connection: str, body: bytes) -> Event:
         verification=HEADERS["Fuse-Verification"],
         body=body,
     )
+
+
+def distinct_events(count: int, keys: int = 20_000) -> Iterator[Event]:
+    """Make events of so many connections, with bodies of 1 KiB, all different from the others of their connection."""
+    for number in range(count):
+        yield event(f"connection-{number % keys}", BODY + b" " * (number // keys))
 
 
 async def publish(settings: ConsumerSettings, events: Iterable[Event]) -> None:
@@ -140,3 +147,17 @@ def wait_for_calls(port: int, answered: int) -> int:
             raise TimeoutError(f"only {now} of {answered} calls were made within {PATIENCE_SECONDS} s")
         time.sleep(0.05)
     return now
+
+
+def watch(pid: int, port: int, begin: int, end: int) -> Repetition:
+    """Measure a process from its call number `begin` on until `end` of them have been answered.
+
+    So that all that may be in flight is, neither its first calls should count nor its last. Raises TimeoutError.
+    """
+    before = int(ask(port, "count"))
+    start = wait_for_calls(port, before + begin)
+    began, cpu = time.monotonic(), cpu_seconds(pid)
+    stop = wait_for_calls(port, before + end)
+    elapsed, spent = time.monotonic() - began, cpu_seconds(pid) - cpu
+    calls = stop - start
+    return Repetition(value=calls / elapsed, cpu_seconds_per_1000=spent / calls * 1000, peak_mib=peak_mib(pid))

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 _START_SECONDS = 30.0
+_LISTEN = "0A"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -22,18 +23,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def await_port(port: int) -> None:
-    """Wait until something listens on the port."""
+def await_port(port: int, listeners: int = 1) -> None:
+    """Wait until something listens on the port, or so many processes that share it do."""
     deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    while _listeners(port) < listeners:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{_listeners(port)} of {listeners} listen on port {port}")
+        time.sleep(0.05)
+
+
+def _listeners(port: int) -> int:
+    """Count the sockets that listen on the port of an IPv4 address (proc_net_tcp: local address, state)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == _LISTEN for row in rows)
 
 
 def cpu_seconds(pid: int) -> float:

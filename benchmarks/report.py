@@ -15,8 +15,8 @@ _FOLDER = "performance"
 _INTRODUCTION = """\
 # How fast it is
 
-`make bench` measures all of this anew and writes this page; `make bench NAME=ingress` one part of it. The raw data lies
-beside it, in `docs/performance/`.
+`make bench` measures all of this anew and writes this page; `make bench NAME=ingress` one part of it, and
+`make bench-peers` what well-known libraries reach. The raw data lies beside it, in `docs/performance/`.
 
 A rate says more about a machine than about a program. So each is measured by turns with a yardstick, on the same cores
 in the same run, and what counts is the **ratio**: that of each repetition to the yardstick's repetition just before it,

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 
 import confluent_kafka
 from pydantic import BaseModel, ConfigDict
@@ -84,14 +85,27 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="file for the result, as JSON (default: standard output)")
 
 
-def hand_over(name: str, about: str | None, series: Sequence[Series], output: Path | None) -> None:
-    """Write the result of this process's command; `about` may be a docstring, of which the first paragraphs count."""
+def hand_over(
+    name: str,
+    about: str | None,
+    series: Sequence[Series],
+    output: Path | None,
+    versions: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write the result of this process's command.
+
+    `about` may be a docstring, of which the first paragraphs count; `versions` are those of packages of others.
+    """
     result = Result(
         name=name,
         about=_prose(about or ""),
         command=_command(name, sys.argv[1:]),
         machine=_machine(),
-        versions={**{each: version(each) for each in _PACKAGES}, "librdkafka": confluent_kafka.libversion()[0]},
+        versions={
+            **{each: version(each) for each in _PACKAGES},
+            "librdkafka": confluent_kafka.libversion()[0],
+            **versions,
+        },
         series=series,
     )
     text = result.model_dump_json(indent=1) + "\n"

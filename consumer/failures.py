@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+from schemas.structs import struct
+
 
 class Step(StrEnum):
     """What comes next."""
@@ -29,7 +31,7 @@ class Rule:
     because: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Answer:
     """An answer, as far as it decides: its status, and `type`, `code` and `source` of Fuse's error, if it has one."""
 
@@ -82,8 +84,11 @@ TYPES: Mapping[str, Rule] = {
     "server_error": _LATER,
 }
 
+DONE = range(200, 300)
+"""Statuses of what is applied, whatever the body says."""
+
 STATUSES: Mapping[range, Rule] = {
-    range(200, 300): Rule(Step.APPLIED, "done"),
+    DONE: Rule(Step.APPLIED, "done"),
     range(100, 400): Rule(Step.RETRY, "not an answer of Fuse's; the base URL may be wrong"),
     range(401, 402): _KEYS,
     range(403, 404): _KEYS,
@@ -100,8 +105,8 @@ _SERVER_ERRORS = range(500, 600)
 
 def decide(answer: Answer, overrides: Mapping[str, str]) -> Rule:
     """Decide what comes next. `overrides` map codes and statuses to steps, above the table."""
-    if answer.status in range(200, 300):
-        return STATUSES[range(200, 300)]
+    if answer.status in DONE:
+        return STATUSES[DONE]
     for name in (answer.code, str(answer.status)):
         if name is not None and name in overrides:
             return Rule(Step(overrides[name]), _OVERRIDDEN)

@@ -6,9 +6,10 @@ from typing import Protocol, runtime_checkable
 
 from schemas.event import Event
 from schemas.outcome import HandlerResult, Ignored
+from schemas.structs import struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Context:
     """What a handler knows beside the event.
 
@@ -64,12 +65,14 @@ class AddressedTo:
         """Look up once whom the handler calls: to ask a protocol for each event costs a tenth of all that we do."""
         object.__setattr__(self, "_destination", destination_of(self.handler))
 
-    async def __call__(self, event: Event, context: Context) -> HandlerResult:
+    def __call__(self, event: Event, context: Context) -> Awaitable[HandlerResult]:
         """Handle an event, or ignore what is for another group."""
-        if not event.is_for(self.group):
-            return Ignored(reason=ANOTHER_GROUP)
-        return await self.handler(event, context)
+        return self.handler(event, context) if event.is_for(self.group) else _ignored()
 
     def destination(self, event: Event) -> str | None:
         """Give what the handler does; nobody is called for another group's event."""
         return self._destination(event) if event.is_for(self.group) else None
+
+
+async def _ignored() -> HandlerResult:
+    return Ignored(reason=ANOTHER_GROUP)

@@ -10,6 +10,7 @@ from functools import partial
 from consumer.alarms import Alarms
 from consumer.engine.hold import Hold, HoldPolicy, HoldState
 from consumer.engine.schedule import Schedule
+from consumer.loop_clock import LoopClock
 from schemas.telemetry import LogEvent
 
 TICK_SECONDS = 0.05
@@ -64,6 +65,11 @@ class Holds:
         self._policy = policy
         self._most = most
         self._held: dict[str, _Held] = {}
+        self._clock = LoopClock()
+
+    def now(self) -> int:
+        """Give the time in milliseconds of a clock that never jumps: calls report when they began by it."""
+        return self._clock.milliseconds()
 
     @property
     def open(self) -> int:
@@ -83,12 +89,12 @@ class Holds:
     def wants_probe(self, destination: str) -> bool:
         """Say whether a destination that is held may be probed, and nobody waits to do so."""
         held = self._held[destination]
-        return not held.waiting and held.hold.is_due(now())
+        return not held.waiting and held.hold.is_due(self.now())
 
     def may_start(self, destination: str | None) -> bool:
         """Take the permission for a call, if there is one and nobody has been waiting for it."""
         held = self._find(destination)
-        return held is None or (not held.waiting and held.hold.may_start(now()))
+        return held is None or (not held.waiting and held.hold.may_start(self.now()))
 
     def wait(self, destination: str | None, waiter: Waiter) -> None:
         """Have `waiter` wait, after `may_start` has said no."""
@@ -127,7 +133,7 @@ class Holds:
     def succeeded(self, destination: str | None, began: int) -> None:
         """Hear that a call which began at that time was answered, by whatever shows that the destination works."""
         if (held := self._find(destination)) is not None:
-            held.hold.succeeded(now(), began)
+            held.hold.succeeded(self.now(), began)
 
     def failed(self, destination: str | None, began: int, *, fresh: bool) -> bool:
         """Hear that the destination was down for a call; say whether the hold is the reason, and not the event.
@@ -137,18 +143,32 @@ class Holds:
         held = self._find(destination)
         if held is None or destination is None:
             return False
-        spared = held.hold.failed(now(), began, fresh=fresh)
+        spared = held.hold.failed(self.now(), began, fresh=fresh)
         self._report(destination, held)
         return spared
 
     def release(self) -> None:
         """Let start what may start now, one tenant after the other; forget the hold of whom nobody calls any more."""
         for destination, held in [*self._held.items()]:  # what is let start may call a new destination
-            _release(held)
+            self._release(held)
             self._report(destination, held)
-            if not held.waiting and held.hold.is_abandoned(now()):
+            if not held.waiting and held.hold.is_abandoned(self.now()):
                 del self._held[destination]
                 self._clear(destination)
+
+    def _release(self, held: _Held) -> None:
+        """Give permissions only to those who want them: a probe given to nobody would cost an interval.
+
+        Where all may start nobody gets one: it would still hold once a slot is free, and the destination down again.
+        """
+        held.hold.advance(self.now())
+        if held.hold.state is HoldState.CLOSED:
+            for each in held.take_all():
+                each.again()
+        while held.waiting and held.hold.is_due(self.now()):
+            waiter = held.take()
+            if waiter is not None and waiter.wanted() and held.hold.may_start(self.now()):
+                waiter.go()
 
     def sift(self, destination: str, most: int) -> None:
         """Drop what waits for a destination and is not wanted any more, among the first so many; the rest goes on."""
@@ -167,9 +187,9 @@ class Holds:
 
     def _report(self, destination: str, held: _Held) -> None:
         """Raise the alarm when a hold has opened, and end it when it has closed again; the ramp between is neither."""
-        held.hold.advance(now())
+        held.hold.advance(self.now())
         if held.hold.state is HoldState.OPEN:
-            counted = held.hold.counted(now())
+            counted = held.hold.counted(self.now())
             share = round(counted.failures / max(1, counted.calls), 3)
             fields = {"destination": destination, "failures": counted.failures, "share": share}
             self.alarms.raised(LogEvent.DESTINATION_HELD, destination, **fields)
@@ -186,23 +206,3 @@ class Holds:
         if destination not in self._held and len(self._held) < self._most:
             self._held[destination] = _Held(Hold(self._policy))
         return self._held.get(destination)
-
-
-def now() -> int:
-    """Give the time in milliseconds of a clock that never jumps."""
-    return int(asyncio.get_running_loop().time() * 1000)
-
-
-def _release(held: _Held) -> None:
-    """Give permissions only to those who want them: a probe given to nobody would cost an interval.
-
-    Where all may start nobody is given one: it would still hold when a slot is free, and the destination down again.
-    """
-    held.hold.advance(now())
-    if held.hold.state is HoldState.CLOSED:
-        for each in held.take_all():
-            each.again()
-    while held.waiting and held.hold.is_due(now()):
-        waiter = held.take()
-        if waiter is not None and waiter.wanted() and held.hold.may_start(now()):
-            waiter.go()

@@ -10,7 +10,7 @@ from consumer.engine.doors import Doors
 from consumer.engine.lanes import Waiting
 from consumer.engine.parking import ParkedEvent
 from consumer.gauges import Gauges
-from consumer.progress import Progress
+from consumer.handling import Handling
 from consumer.slots import Slots
 from consumer.tenure import Tenure
 from schemas.settings import ConsumerSettings
@@ -132,8 +132,8 @@ def _lane(tenure: Tenure, key: bytes) -> Values | None:
     }
 
 
-def _head(waiting: Waiting, progress: Progress | None) -> Values:
-    begun = {} if progress is None or progress.offset != waiting.offset else _progress(progress)
+def _head(waiting: Waiting, handling: Handling | None) -> Values:
+    begun = {} if handling is None or handling.waiting.offset != waiting.offset else _begun(handling)
     return {
         "offset": waiting.offset,
         "event": waiting.event.id,
@@ -144,13 +144,13 @@ def _head(waiting: Waiting, progress: Progress | None) -> Values:
     }
 
 
-def _progress(progress: Progress) -> Values:
+def _begun(handling: Handling) -> Values:
     return {
-        "stage": progress.stage.value,
-        "since": progress.since,
-        "until": progress.until,
-        "attempts": progress.attempts,
-        "error": progress.error,
+        "stage": handling.stage.value,
+        "since": handling.since,
+        "until": handling.until,
+        "attempts": handling.attempts,
+        "error": handling.error,
     }
 
 

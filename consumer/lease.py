@@ -2,6 +2,8 @@
 
 import asyncio
 
+from consumer.loop_clock import LoopClock
+
 LEASE_SHARE = 0.6
 """The lease as a share of the session timeout. A commit that Kafka took proves ownership, and restarts the session, at
 some time after it was sent: nobody else can own the partition before a whole session timeout has passed since. Under
@@ -18,6 +20,7 @@ class Lease:
         self._seconds = seconds
         self._until = float("-inf")
         self._renewed = asyncio.Event()
+        self._clock = LoopClock()
 
     def renew(self, sent_at: float) -> None:
         """Extend the lease: a commit sent at `sent_at`, in the event loop's time, was taken."""
@@ -27,10 +30,15 @@ class Lease:
     @property
     def left(self) -> float | None:
         """Give the seconds until the lease ends, negative if it has; None if there never was one."""
-        return None if self._until == float("-inf") else self._until - asyncio.get_running_loop().time()
+        return None if self._until == float("-inf") else self._until - self._clock.seconds()
+
+    @property
+    def holds(self) -> bool:
+        """Whether calls may start now."""
+        return self._clock.seconds() < self._until
 
     async def held(self) -> None:
         """Return within a valid lease; wait for as long as there is none."""
-        while asyncio.get_running_loop().time() >= self._until:
+        while not self.holds:
             self._renewed.clear()
             await self._renewed.wait()

@@ -74,7 +74,7 @@ class GroupMember:
             doors=policy.doors,
             settled=self._carry_out,
             ended=self._ended,
-            run=self._run,
+            check=self.check,
         )
         self._tenures: dict[int, Tenure] = {}
         self._log = structlog.get_logger()

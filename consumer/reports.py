@@ -41,16 +41,18 @@ def failed(waiting: Waiting, attempts: int, failure: Failed, commands: Sequence[
     )
 
 
+_USUAL = frozenset({OutcomeKind.APPLIED, OutcomeKind.SUPERSEDED})
+
+
 def ended(partition: int, outcome: Ended) -> None:
-    """Log how an event ended; what is usual only at level debug, since the outcomes topic says it too."""
-    usual = outcome.outcome in {OutcomeKind.APPLIED, OutcomeKind.SUPERSEDED}
-    logger = structlog.get_logger()
-    (logger.debug if usual else logger.info)(
-        LogEvent.EVENT_ENDED,
-        event_id=outcome.id,
-        partition=partition,
-        offset=outcome.offset,
-        outcome=outcome.outcome,
-        reason=outcome.reason,
-        attempts=outcome.attempts,
-    )
+    """Log how an event ended, unless as usual: the outcomes topic says that of each, and a line costs as much again."""
+    if outcome.outcome not in _USUAL:
+        structlog.get_logger().info(
+            LogEvent.EVENT_ENDED,
+            event_id=outcome.id,
+            partition=partition,
+            offset=outcome.offset,
+            outcome=outcome.outcome,
+            reason=outcome.reason,
+            attempts=outcome.attempts,
+        )

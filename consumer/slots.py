@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from consumer.engine.schedule import Schedule
 
@@ -57,10 +56,6 @@ class Slot:
         if self._held:
             self._held = False
             self._slots.returned()
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep without the slot, and wait for one again."""
-        await self.without(partial(asyncio.sleep, seconds))
 
     async def without(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Wait for something without the slot, and then for a slot again."""

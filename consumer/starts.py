@@ -2,16 +2,16 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from consumer.calls import Calls
 from consumer.engine.commands import Command
 from consumer.engine.doors import Doors, door_of
 from consumer.engine.endings import Ending
 from consumer.engine.lanes import Waiting
+from consumer.handling import Handling, Wait
 from consumer.holds import TICK_SECONDS, Waiter
 from consumer.slots import Slot, Slots
 from consumer.tenure import Tenure
@@ -24,8 +24,8 @@ _SIFTED = 500
 class Starts:
     """Start calls for tenures.
 
-    `settled` is told what the engine wants for an event that is not called after all, `ended` how a call ended. `run`
-    starts a task, for as long as it is in the set that it is given.
+    `settled` is told what the engine wants for an event that is not called after all, `ended` how a call ended, and
+    `check` which task is done: it may have failed.
     """
 
     calls: Calls
@@ -33,7 +33,8 @@ class Starts:
     doors: Doors
     settled: Callable[[Tenure, Sequence[Command]], None]
     ended: Callable[[Tenure, Waiting, Ending], None]
-    run: Callable[[Coroutine[Any, Any, None], set[asyncio.Task[None]]], asyncio.Task[None]]
+    check: Callable[[asyncio.Task[None]], None]
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _behind: dict[str, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     """The doors behind which each destination lies, as far as they have been met while it was held."""
 
@@ -66,10 +67,22 @@ class Starts:
         if destination is not None and not permitted and not self.calls.holds.may_start(destination):
             self._wait_for(destination, tenure, waiting)
             return False
-        call = self.run(self._handle(tenure, waiting, slot), tenure.calls)
+        handling = self.calls.handling(waiting, destination, CallWaits(tenure, slot))
+        call = self._loop.create_task(self._handle(tenure, handling))
+        tenure.begin_call(call, waiting.lane, handling)
         # Not in the call itself: one that is cancelled before its first step runs nothing of its own.
-        call.add_done_callback(lambda _: slot.give_back())
+        call.add_done_callback(partial(self._over, tenure, handling, slot))
         return True
+
+    async def _handle(self, tenure: Tenure, handling: Handling) -> None:
+        ending = await self.calls.handle(handling)
+        if not tenure.over:
+            self.ended(tenure, handling.waiting, ending)
+
+    def _over(self, tenure: Tenure, handling: Handling, slot: Slot, call: asyncio.Task[None]) -> None:
+        tenure.end_call(call, handling.waiting.lane, handling)
+        slot.give_back()
+        self.check(call)
 
     def _is_wanted(self, tenure: Tenure, waiting: Waiting) -> bool:
         """Say whether an event is to be called; what a later one covers, or a closed door stops, is settled instead."""
@@ -119,14 +132,25 @@ class Starts:
         for destination in down:
             self.calls.holds.sift(destination, 1 + _SIFTED // len(down))
 
-    async def _handle(self, tenure: Tenure, waiting: Waiting, slot: Slot) -> None:
-        with tenure.following(waiting.lane, self.calls.progress(waiting)) as progress:
-            ending = await self.calls.handle(
-                waiting,
-                sleep=lambda seconds: tenure.rest(partial(slot.sleep, seconds)),
-                leased=lambda: tenure.rest(tenure.lease.held),
-                held=lambda wait: tenure.rest(partial(slot.without, wait)),
-                progress=progress,
-            )
-        if not tenure.over:
-            self.ended(tenure, waiting, ending)
+
+class CallWaits:
+    """How a call waits: within its tenure, and for anything but the lease without its slot."""
+
+    __slots__ = ("_slot", "_tenure")
+
+    def __init__(self, tenure: Tenure, slot: Slot) -> None:
+        self._tenure = tenure
+        self._slot = slot
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the tenure's lease holds, and it has not been let go."""
+        return self._tenure.engine.may_start and self._tenure.lease.holds
+
+    async def lease(self) -> None:
+        """Wait for the lease."""
+        await self._tenure.rest(self._tenure.lease.held)
+
+    async def apart(self, wait: Wait) -> None:
+        """Wait for something, and for a slot again."""
+        await self._tenure.rest(partial(self._slot.without, wait))

@@ -1,8 +1,8 @@
 """A tenure: this member's time with one partition, from assignment to letting go."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -10,8 +10,8 @@ from broker.publisher import Position
 from broker.subscription import CommitRequest
 from consumer.engine.committed import Committed
 from consumer.engine.partition import PartitionEngine
+from consumer.handling import Handling
 from consumer.lease import Lease
-from consumer.progress import Progress
 from consumer.scratch import Scratch
 
 _CANCELLED_SECONDS = 5.0
@@ -46,7 +46,7 @@ class Tenure:
     rewrites: set[asyncio.Task[None]] = field(default_factory=set)
     committed: Committed | None = None
     trimmed: int = 0
-    handled: dict[bytes, Progress] = field(default_factory=dict)
+    handled: dict[bytes, Handling] = field(default_factory=dict)
     pins: dict[Pin, str] = field(default_factory=dict)
     over: bool = False
 
@@ -72,15 +72,16 @@ class Tenure:
         finally:
             self.resting.discard(task)
 
-    @contextmanager
-    def following(self, lane: bytes, progress: Progress) -> Iterator[Progress]:
-        """Let others see how far the handling of a lane's head is."""
-        self.handled[lane] = progress
-        try:
-            yield progress
-        finally:
-            if self.handled.get(lane) is progress:
-                del self.handled[lane]
+    def begin_call(self, call: asyncio.Task[None], lane: bytes, handling: Handling) -> None:
+        """Take note that a lane's head is being handled."""
+        self.calls.add(call)
+        self.handled[lane] = handling
+
+    def end_call(self, call: asyncio.Task[None], lane: bytes, handling: Handling) -> None:
+        """Take note that a task is done; the lane's next event may be being handled already."""
+        self.calls.discard(call)
+        if self.handled.get(lane) is handling:
+            del self.handled[lane]
 
     def unwritten(self) -> list[asyncio.Future[Any]]:
         """List what has to be done until everything is written."""

@@ -1,5 +1,6 @@
 """The listening socket, and how it closes."""
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import cast
@@ -32,7 +33,13 @@ async def listening(handler: Handler, gate: Gate, settings: IngressSettings) -> 
     server = _Connections(answering, access_log=None, auto_decompress=False)
     runner = web.ServerRunner(server, shutdown_timeout=_CLOSING_SECONDS)
     await runner.setup()
-    site = web.TCPSite(runner, settings.ingress_host, settings.ingress_port, backlog=_BACKLOG)
+    site = web.TCPSite(
+        runner,
+        settings.ingress_host,
+        settings.ingress_port,
+        backlog=_BACKLOG,
+        reuse_port=settings.ingress_reuse_port or None,
+    )
     try:
         await _start(site, settings)
         yield site.port
@@ -43,6 +50,8 @@ async def listening(handler: Handler, gate: Gate, settings: IngressSettings) -> 
 
 
 async def _start(site: web.TCPSite, settings: IngressSettings) -> None:
+    if settings.ingress_reuse_port and not hasattr(socket, "SO_REUSEPORT"):
+        raise ConfigurationError([f"{variable('ingress_reuse_port')}: this system cannot share a port; say false."])
     try:
         await site.start()
     except OSError as error:

@@ -1,8 +1,10 @@
 """The event: a verified webhook with its identity."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+
+from schemas.structs import struct
 
 TENANT_NAME = "[a-z0-9][a-z0-9._-]{0,62}"
 """A tenant's name, as a regular expression: it stands in URLs, record keys and CloudEvents sources as it is."""
@@ -14,8 +16,10 @@ class Environment(StrEnum):
     SANDBOX = "sandbox"
     PRODUCTION = "production"
 
+    __hash__ = str.__hash__  # Enum's own is Python code, and this is looked up by for every event
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@struct
 class Event:
     """A verified webhook with its identity, as ingress publishes it and handlers receive it.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from schemas.errors import UnreadableRecord
-from schemas.outcome import MOST, Taken
+from schemas.outcome import MOST, Taken, write_outcome
 from schemas.record import ReceivedRecord, Record
 
 VERSION = 1
@@ -75,7 +75,8 @@ _ADAPTER: TypeAdapter[Park | Settle | Taken] = TypeAdapter(ParkedNote)
 
 def write_note(note: Park | Settle | Taken, event: Record | None = None) -> Record:
     """Write a record of the parked topic; a park comes with the record of its event."""
-    header = (HEADER, note.model_dump_json(exclude_none=True).encode())
+    written = write_outcome(note) if isinstance(note, Taken) else note.model_dump_json(exclude_none=True).encode()
+    header = (HEADER, written)
     if event is None:
         return Record(key=b"", value=None, headers=(header,))
     return Record(key=event.key, value=event.value, headers=(*event.headers, header))

@@ -7,7 +7,6 @@ injective and never fails, lone surrogates included.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from schemas.errors import UnreadableRecord
 from schemas.event import TENANT_NAME, Environment, Event
+from schemas.structs import struct
 
 UNTYPED = "fuse.untyped"
 """`ce_type` must not be empty (CloudEvents 1.0, section 3.1); this stands for a body that names no type."""
@@ -25,6 +25,7 @@ _CONTENT_TYPE_HEADER = ("content-type", b"application/json")
 _ORIGINS = 4096
 """Tenants with their environments whose constant headers are remembered; a few hundred bytes each."""
 _PLAIN = re.compile(r"[!#$&-~]*")
+_PLAIN_BYTES = re.compile(_PLAIN.pattern.encode())
 _SENDABLE = re.compile(r"[!-~]+")
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _KNOWN_HEADERS = frozenset(
@@ -36,6 +37,7 @@ _KNOWN_HEADERS = frozenset(
 )
 _TENANT = re.compile(TENANT_NAME)
 _GENERATION = re.compile(r"[1-9][0-9]{0,8}")
+_EPOCH_YEAR = 1970
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
@@ -49,7 +51,7 @@ class Record(NamedTuple):
     headers: tuple[Header, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class ReceivedRecord:
     """What was consumed, with its coordinates. `timestamp` is the log-append time in seconds since the epoch."""
 
@@ -68,7 +70,7 @@ class ReceivedRecord:
 
 def size_of(record: Record | ReceivedRecord) -> int:
     """Count the bytes of key, value and header values: what it costs to hold a record in memory."""
-    return len(record.key or b"") + len(record.value or b"") + sum(len(value or b"") for _, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + sum([len(value or b"") for _, value in record.headers])
 
 
 def encode_attribute(text: str) -> bytes:
@@ -145,51 +147,55 @@ def from_record(record: ReceivedRecord) -> Event:
         raise UnreadableRecord("no-body", "the record has no value")
     headers = _unique_headers(record.headers)
     _check_version(headers)
-    text = _AttributeReader(headers)
-    named_type = text.required("ce_type")
+    origin = (_filled(headers, "ce_source"), _filled(headers, "ce_tenant"), _filled(headers, "ce_environment"))
+    tenant, environment = _read_origin(*origin)
+    named_type = _required(headers, "ce_type")
     event = Event(
-        id=text.sendable("ce_id"),
-        tenant=_tenant(text.required("ce_tenant")),
-        environment=_environment(text.required("ce_environment")),
+        id=_sendable(headers, "ce_id"),
+        tenant=tenant,
+        environment=environment,
         type="" if named_type == UNTYPED else named_type,
-        connection=text.optional("ce_subject") or "",
-        aggregator=text.optional("ce_aggregator") or "",
-        received_at=_time(text.required("ce_time")),
-        verification=text.sendable("ce_fuseverification"),
+        connection=_optional(headers, "ce_subject") or "",
+        aggregator=_optional(headers, "ce_aggregator") or "",
+        received_at=_time(_required(headers, "ce_time")),
+        verification=_sendable(headers, "ce_fuseverification"),
         body=record.value,
-        generation=_generation(text.optional("ce_generation")),
-        traceparent=text.optional("traceparent"),
-        group=text.optional("ce_fusegroup"),
-        replay=text.optional("ce_fusereplay"),
+        generation=_generation(_optional(headers, "ce_generation")),
+        traceparent=_optional(headers, "traceparent"),
+        group=_optional(headers, "ce_fusegroup"),
+        replay=_optional(headers, "ce_fusereplay"),
         extra_headers=_extra(headers),
     )
-    if text.required("ce_source") != f"/tenants/{event.tenant}/{event.environment}":
-        raise UnreadableRecord("source-mismatch", "ce_source names another tenant or environment than its own headers")
-    if record.key != record_key(event.tenant, event.connection):
+    if record.key != record_key(tenant, event.connection):
         raise UnreadableRecord("key-mismatch", "the key is not ce_tenant/ce_subject, so its lane would be wrong")
     return event
 
 
-class _AttributeReader:
-    def __init__(self, headers: dict[str, bytes | None]) -> None:
-        self._headers = headers
+def _optional(headers: Mapping[str, bytes | None], name: str) -> str | None:
+    value = headers.get(name)
+    return None if value is None else decode_attribute(name, value)
 
-    def optional(self, name: str) -> str | None:
-        value = self._headers.get(name)
-        return None if value is None else decode_attribute(name, value)
 
-    def required(self, name: str) -> str:
-        value = self._headers.get(name)
-        if not value:
-            raise UnreadableRecord("missing-attribute", f"header {name} is missing or empty")
-        return decode_attribute(name, value)
+def _required(headers: Mapping[str, bytes | None], name: str) -> str:
+    return decode_attribute(name, _filled(headers, name))
 
-    def sendable(self, name: str) -> str:
-        """Read what handlers send on in a header of their own: nothing that could break out of one."""
-        text = self.required(name)
-        if not _SENDABLE.fullmatch(text):
-            raise UnreadableRecord("bad-attribute", f"header {name} holds characters that no HTTP header can carry")
-        return text
+
+def _filled(headers: Mapping[str, bytes | None], name: str) -> bytes:
+    value = headers.get(name)
+    if not value:
+        raise UnreadableRecord("missing-attribute", f"header {name} is missing or empty")
+    return value
+
+
+def _sendable(headers: Mapping[str, bytes | None], name: str) -> str:
+    """Read what handlers send on in a header of their own: nothing that could break out of one."""
+    value = _filled(headers, name)
+    if _PLAIN_BYTES.fullmatch(value):
+        return value.decode("ascii")
+    text = decode_attribute(name, value)
+    if not _SENDABLE.fullmatch(text):
+        raise UnreadableRecord("bad-attribute", f"header {name} holds characters that no HTTP header can carry")
+    return text
 
 
 def _unique_headers(headers: Headers) -> dict[str, bytes | None]:
@@ -213,17 +219,19 @@ def _check_version(headers: dict[str, bytes | None]) -> None:
         raise UnreadableRecord("unknown-version", "ce_specversion is not 1.0")
 
 
-def _tenant(text: str) -> str:
-    if not _TENANT.fullmatch(text):
+@lru_cache(maxsize=_ORIGINS)
+def _read_origin(source: bytes, tenant: bytes, environment: bytes) -> tuple[str, Environment]:
+    """Read what is the same for all events of a tenant in one environment."""
+    name = decode_attribute("ce_tenant", tenant)
+    if not _TENANT.fullmatch(name):
         raise UnreadableRecord("bad-attribute", "header ce_tenant is no tenant's name")
-    return text
-
-
-def _environment(text: str) -> Environment:
     try:
-        return Environment(text)
+        place = Environment(decode_attribute("ce_environment", environment))
     except ValueError:
         raise UnreadableRecord("bad-environment", "ce_environment is neither sandbox nor production") from None
+    if decode_attribute("ce_source", source) != f"/tenants/{name}/{place}":
+        raise UnreadableRecord("source-mismatch", "ce_source names another tenant or environment than its own headers")
+    return name, place
 
 
 def _format_time(time: datetime) -> bytes:
@@ -246,10 +254,10 @@ def _time(text: str) -> datetime:
     if time.tzinfo is None:
         raise UnreadableRecord("bad-time", "ce_time has no time zone")
     try:
-        utc = time.astimezone(UTC)
+        utc = time if time.tzinfo is UTC else time.astimezone(UTC)
     except OverflowError:
         raise UnreadableRecord("bad-time", "ce_time lies beyond the years that can be written in UTC") from None
-    if utc.timestamp() < 0:
+    if utc.year < _EPOCH_YEAR:
         raise UnreadableRecord("bad-time", "ce_time is before 1970")
     return utc
 

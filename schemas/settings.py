@@ -102,6 +102,12 @@ class IngressSettings(PipelineSettings):
 
     ingress_host: str = setting("0.0.0.0", "address", "Address to listen on.")  # noqa: S104 - made for containers
     ingress_port: int = setting(8080, "port", "Port to listen on; 0 takes a free one and logs it.", ge=0, le=65_535)
+    ingress_reuse_port: bool = setting(
+        False,  # noqa: FBT003 - a setting's default
+        "true or false",
+        "Whether other ingress processes of this machine and user may listen on the same port (SO_REUSEPORT), all of "
+        "them with this setting: one process per core. Connections are then spread over them by the kernel.",
+    )
     ingress_max_depth: int = setting(
         900, "levels", "How deep arrays and objects of a body may nest before it is refused with 400.", ge=1, le=900
     )

@@ -4,6 +4,7 @@ A record of ours is read without models, since there may be millions; what looks
 """
 
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 
 import orjson
 
@@ -18,7 +19,7 @@ from schemas.record import Headers, decode_attribute
 
 Ledgers = Mapping[int, Ledger]
 
-_FIELDS = sum(field.is_required() for field in Ended.model_fields.values()) + len(("record", "v"))
+_FIELDS = sum(field.default is MISSING for field in fields(Ended)) + len(("record", "v"))
 """The least that an outcome consists of."""
 _CLOCKS_APART_MILLISECONDS = 600_000
 """By how much an event may seem to have been appended before one that is in front of it: another broker's clock."""

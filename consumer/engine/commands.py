@@ -6,6 +6,7 @@ from enum import StrEnum
 from consumer.engine.lanes import Waiting
 from schemas.outcome import Ended, Taken
 from schemas.record import Record
+from schemas.structs import struct
 
 
 class Log(StrEnum):
@@ -54,7 +55,7 @@ class Pause:
     """Stop reading the source partition."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Start:
     """Handle this event as soon as there is room; ask `superseded` then, and answer `call_ended`.
 
@@ -64,14 +65,14 @@ class Start:
     waiting: Waiting
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class WriteOutcome:
     """Write this to the outcomes log; answer `outcome_written`."""
 
     ended: Ended
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class WritePark:
     """Write this to the parked log; answer `park_written` with the event's offset."""
 
@@ -79,7 +80,7 @@ class WritePark:
     record: Record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class WriteSettle:
     """Write this to the parked log; answer `settle_written` with the event's offset."""
 

@@ -17,7 +17,7 @@ _HELD_MILLISECONDS = 1_000
 
 def door_of(event: Event) -> bytes:
     """Name the door that an event goes through."""
-    return f"{event.tenant}/{event.environment.value}".encode()
+    return f"{event.tenant}/{event.environment}".encode()
 
 
 class Doors:
@@ -32,6 +32,11 @@ class Doors:
         """The doors whose destination is down."""
         self.others_work = False
         """Whether there are destinations that are not down while some are."""
+
+    @property
+    def all_open(self) -> bool:
+        """Whether there is no door that anybody has to wait at, so that nobody needs to be asked which is theirs."""
+        return not self._probes and not self.held
 
     @property
     def closed(self) -> Collection[bytes]:
@@ -51,6 +56,8 @@ class Doors:
 
         What is parked already gives its turn back, however much room there is: others may need it.
         """
+        if self.all_open:
+            return None
         door = door_of(waiting.event)
         if door in self._probes and not waiting.probe:
             return Why.MISCONFIGURED

@@ -8,6 +8,7 @@ from consumer.engine.retry import Failed
 from schemas.dead import DeadLetter, write_dead_letter
 from schemas.outcome import Applied, Ended, HandlerResult, Ignored, OutcomeKind
 from schemas.record import ReceivedRecord, Record
+from schemas.structs import struct
 
 PERMANENT, BUDGET_SPENT, UNREADABLE = "permanent", "budget_spent", "unreadable"
 """Reasons for which an event is dead."""
@@ -33,7 +34,7 @@ class Written(NamedTuple):
     parked: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Ending:
     """How a handler's work on an event ended, after so many calls. Times are milliseconds since the epoch.
 

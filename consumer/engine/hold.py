@@ -48,24 +48,35 @@ class Counted:
     failures: int
 
 
+@dataclass(slots=True)
+class _Bucket:
+    """What was counted within one bucket's time."""
+
+    place: int
+    calls: int = 0
+    failures: int = 0
+
+
 class Window:
     """Counts over the last `width` milliseconds, in a fixed number of buckets; up to one bucket more than that."""
 
     def __init__(self, width: int) -> None:
         self._bucket = max(1, -(-width // _BUCKETS))
-        self._buckets: deque[tuple[int, Counted]] = deque(maxlen=_BUCKETS + 1)
+        self._buckets: deque[_Bucket] = deque(maxlen=_BUCKETS + 1)
 
     def add(self, now: int, *, failed: bool = False) -> None:
         """Count a call."""
-        place, before = now // self._bucket, Counted(0, 0)
-        if self._buckets and self._buckets[-1][0] == place:
-            _, before = self._buckets.pop()
-        self._buckets.append((place, Counted(before.calls + 1, before.failures + failed)))
+        place = now // self._bucket
+        if not self._buckets or self._buckets[-1].place != place:
+            self._buckets.append(_Bucket(place))
+        last = self._buckets[-1]
+        last.calls += 1
+        last.failures += failed
 
     def counted(self, now: int) -> Counted:
         """Add up what is not too old."""
         oldest = now // self._bucket - _BUCKETS
-        counts = [counted for place, counted in self._buckets if place >= oldest]
+        counts = [bucket for bucket in self._buckets if bucket.place >= oldest]
         return Counted(sum(each.calls for each in counts), sum(each.failures for each in counts))
 
 

@@ -2,13 +2,13 @@
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from schemas.event import Event
+from schemas.structs import struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Tried:
     """What has been done for an event so far: calls, those of them made when it was parked, and when it all began.
 
@@ -24,7 +24,7 @@ class Tried:
 UNTRIED = Tried()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Waiting:
     """An event in memory: where it lies in the source partition, its lane, its cost in bytes, and its past.
 

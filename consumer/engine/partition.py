@@ -137,7 +137,7 @@ class PartitionEngine:
         failed, failed with the lane's patience at its end.
         """
         self._now = ending.ended
-        if endings.shows_that_keys_work(ending.result):
+        if self._doors.closed and endings.shows_that_keys_work(ending.result):
             self._doors.open(door_of(waiting.event))
         if isinstance(ending.result, Failed):
             return [] if self._letting_go else self._failed(waiting, ending, ending.result)
@@ -260,7 +260,7 @@ class PartitionEngine:
             return (self._dying.bury(record, self._now, self._place),)
         if self._parking.holds(record.lane):
             return (self._park(record, Why.BEHIND),)
-        if self._doors.is_closed(door_of(record.event)) and record.lane not in self._lanes:
+        if self._doors.closed and self._doors.is_closed(door_of(record.event)) and record.lane not in self._lanes:
             return (self._park(record, Why.MISCONFIGURED),)
         return self._enter(record)
 

@@ -7,6 +7,7 @@ from consumer.engine.lanes import Lanes
 from consumer.engine.retry import ParkedBudget
 from schemas.event import Event
 from schemas.parked import Why
+from schemas.structs import struct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ class Policy:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class Load:
     """What one partition holds: `writing` is what Kafka has not acknowledged of it, the rest is as in Bounds.
 

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import orjson
 
-from consumer.failures import Answer, Rule, Step, decide
+from consumer.failures import DONE, Answer, Rule, Step, decide
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.outcome import Applied, HandlerResult, Ignored
 
@@ -23,10 +23,10 @@ def judge(status: int, retry_after: str | None, body: bytes, overrides: Mapping[
     Raises Retryable, DestinationDown, Misconfigured or Permanent. Of the body only Fuse's words for the error are
     repeated, since anything else may quote what must not be.
     """
+    if status in DONE:
+        return Applied(status=status)
     answer = read_answer(status, body)
     rule = decide(answer, overrides)
-    if rule.step is Step.APPLIED:
-        return Applied(status=status)
     if rule.step is Step.IGNORED:
         return Ignored(reason=answer.code or f"status_{status}")
     raise _error(answer, rule, parse_retry_after(retry_after, datetime.now(UTC)))

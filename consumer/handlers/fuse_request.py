@@ -5,18 +5,21 @@ undo, so a fixed list would invite answers that nobody can read.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
+from multidict import CIMultiDict
+
 from schemas.event import Event
+from schemas.structs import struct
 from schemas.tenants import Account
 
 SYNC_PATH = "/v1/financial_connections/sync"
 USER_AGENT = f"fuse-sync/{version('fuse-sync')}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@struct
 class FuseRequest:
     """A POST to Fuse. `headers` hold secrets in clear, since this is what is sent; they do not show in its repr."""
 
@@ -30,30 +33,28 @@ def sync_request(event: Event, account: Account, base_url: str) -> FuseRequest:
 
     `base_url` is that of the event's environment, without a slash at its end; the account's own goes first.
     """
-    return FuseRequest(
-        url=(account.base_url or base_url) + SYNC_PATH,
-        headers=_account_headers(account)
-        | {
-            "Fuse-Verification": event.verification,
-            "Idempotency-Key": event.idempotency_key,
-        },
-        body=event.body,
-    )
+    headers = _account_headers(account).copy()
+    headers["Fuse-Verification"] = event.verification
+    headers["Idempotency-Key"] = event.idempotency_key
+    return FuseRequest(url=(account.base_url or base_url) + SYNC_PATH, headers=headers, body=event.body)
 
 
 # Weak, so that an account that is replaced takes its headers, and the secrets in them, with it.
-_HEADERS: WeakKeyDictionary[Account, dict[str, str]] = WeakKeyDictionary()
+_HEADERS: WeakKeyDictionary[Account, CIMultiDict[str]] = WeakKeyDictionary()
+"""As the HTTP client keeps headers, which then need not be copied one by one for each call."""
 
 
-def _account_headers(account: Account) -> dict[str, str]:
+def _account_headers(account: Account) -> CIMultiDict[str]:
     headers = _HEADERS.get(account)
     if headers is None:
-        headers = _HEADERS[account] = {
-            "Accept": "application/json, text/plain, */*",
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            "Fuse-Client-Id": account.client_id.get_secret_value(),
-            "Fuse-Api-Key": account.api_key.get_secret_value(),
-            **{name: secret.get_secret_value() for name, secret in account.credentials.items()},
-        }
+        headers = _HEADERS[account] = CIMultiDict(
+            {
+                "Accept": "application/json, text/plain, */*",
+                "Content-Type": "application/json",
+                "User-Agent": USER_AGENT,
+                "Fuse-Client-Id": account.client_id.get_secret_value(),
+                "Fuse-Api-Key": account.api_key.get_secret_value(),
+                **{name: secret.get_secret_value() for name, secret in account.credentials.items()},
+            }
+        )
     return headers

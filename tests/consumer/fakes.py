@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from consumer.handler import Context
+from consumer.handling import Wait
 from schemas.errors import DestinationDown
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult
@@ -195,6 +196,28 @@ class ScriptedHandler:
         if callable(step):
             return await step()
         return step
+
+
+class Patience:
+    """Waits in place: for the lease, which holds unless one is given, and apart, which is no other place here."""
+
+    def __init__(self, lease: Wait | None = None, apart: Callable[[Wait], Awaitable[None]] | None = None) -> None:
+        self._lease = lease
+        self._apart = apart
+
+    @property
+    def may_call(self) -> bool:
+        """Whether the lease need not be waited for."""
+        return self._lease is None
+
+    async def lease(self) -> None:
+        """Wait for the lease that was given."""
+        if self._lease is not None:
+            await self._lease()
+
+    async def apart(self, wait: Wait) -> None:
+        """Wait for something."""
+        await (wait() if self._apart is None else self._apart(wait))
 
 
 def records_of(events: Sequence[Event], partition: int = 0, start: int = 0) -> list[ReceivedRecord]:

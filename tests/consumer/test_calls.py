@@ -11,27 +11,25 @@ from consumer.engine.endings import Ending
 from consumer.engine.lanes import Tried, Waiting
 from consumer.engine.retry import Backoff, Failed, LaneBudget
 from consumer.handler import Context
+from consumer.handling import Wait
 from schemas.errors import Permanent, Retryable
 from schemas.event import Event
 from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.telemetry import LogEvent
-from tests.consumer.fakes import ScriptedHandler, Step, clock, event, in_virtual_time, now
+from tests.consumer.fakes import Patience, ScriptedHandler, Step, clock, event, in_virtual_time, now
 
 BUDGET = LaneBudget(backoff=Backoff(initial=1, most=60), attempts=5, seconds=30)
-
-
-async def _no_wait() -> None:
-    """Hold the lease always."""
 
 
 def _calls(handler: ScriptedHandler) -> Calls:
     return Calls(handler=handler, budget=BUDGET, clock=clock)
 
 
-def _waiting(handled: Event, *, tried: Tried | None = None) -> Waiting:
-    """Give an event in memory; one that was tried before is here for its turn."""
+async def _handle(calls: Calls, handled: Event, *, tried: Tried | None = None, lease: Wait | None = None) -> Ending:
+    """Handle an event in memory; one that was tried before is here for its turn."""
     parked = tried is not None
-    return Waiting(offset=0, lane=b"acme/one", size=1, event=handled, tried=tried or Tried(), parked=parked)
+    waiting = Waiting(offset=0, lane=b"acme/one", size=1, event=handled, tried=tried or Tried(), parked=parked)
+    return await calls.handle(calls.handling(waiting, None, Patience(lease)))
 
 
 async def _run(
@@ -39,7 +37,7 @@ async def _run(
 ) -> Ending:
     handled = given or event()
     handler.scripts[handled.id].extend(steps)
-    return await _calls(handler).handle(_waiting(handled, tried=tried), asyncio.sleep, _no_wait)
+    return await _handle(_calls(handler), handled, tried=tried)
 
 
 def test_the_ending_says_result_attempts_and_times() -> None:
@@ -55,7 +53,7 @@ def test_an_ending_in_real_time_has_the_time_of_day() -> None:
 
     async def story() -> Ending:
         calls = Calls(handler=ScriptedHandler(), budget=BUDGET)
-        return await calls.handle(_waiting(event()), asyncio.sleep, _no_wait)
+        return await _handle(calls, event())
 
     before = time.time() * 1000
     ending = in_virtual_time(story())
@@ -75,7 +73,7 @@ def test_the_idempotency_key_stays_and_the_attempt_counts() -> None:
     calls = Calls(handler=handler, budget=BUDGET, clock=clock)
 
     async def story() -> Ending:
-        return await calls.handle(_waiting(event(7, generation=2)), asyncio.sleep, _no_wait)
+        return await _handle(calls, event(7, generation=2))
 
     in_virtual_time(story())
     assert told == [Context(idempotency_key="event-7:2", attempt=number) for number in (1, 2, 3)]
@@ -126,7 +124,7 @@ def test_no_attempt_starts_without_the_lease() -> None:
         await lease.acquire()
 
     async def story() -> None:
-        running = asyncio.create_task(_calls(handler).handle(_waiting(event()), asyncio.sleep, leased))
+        running = asyncio.create_task(_handle(_calls(handler), event(), lease=leased))
         for attempts in (1, 2):
             await asyncio.sleep(1000)
             assert len(handler.attempts) == attempts - 1
@@ -147,7 +145,7 @@ def test_waiting_for_the_lease_is_no_part_of_the_call_nor_of_its_budget() -> Non
 
     async def story() -> Ending:
         handler.scripts["event-0"].append(Retryable("no"))
-        return await _calls(handler).handle(_waiting(event()), asyncio.sleep, leased)
+        return await _handle(_calls(handler), event(), lease=leased)
 
     handler = ScriptedHandler()
     ending = in_virtual_time(story())

@@ -3,7 +3,7 @@
 import asyncio
 
 from consumer.engine.hold import HoldPolicy
-from consumer.holds import Holds, Waiter, now
+from consumer.holds import Holds, Waiter
 from tests.consumer.fakes import in_virtual_time
 
 POLICY = HoldPolicy(share=0.5, failures=1, window=10_000, probe=5_000, ramp=2, ramp_time=3_000)
@@ -14,7 +14,7 @@ def held(most: int = 2) -> Holds:
     """Give holds of which one has opened."""
     holds = Holds(POLICY, most=most)
     assert holds.may_start(HERE)
-    assert holds.failed(HERE, now(), fresh=True)
+    assert holds.failed(HERE, holds.now(), fresh=True)
     return holds
 
 
@@ -56,7 +56,7 @@ def test_permissions_go_from_tenant_to_tenant_and_nobody_overtakes_who_waits() -
         holds.wait(HERE, waiter("blue", gone, tenant="blue"))
         await asyncio.sleep(5)
         holds.release()
-        holds.succeeded(HERE, now())
+        holds.succeeded(HERE, holds.now())
         assert not holds.may_start(HERE)
         holds.release()
         assert gone == ["acme-0", "blue", "acme-1"]
@@ -84,7 +84,7 @@ def test_other_destinations_and_those_beyond_the_bound_are_called() -> None:
         holds = held(most=1)
         assert not holds.may_start(HERE)
         assert holds.may_start(None)
-        assert all(holds.may_start(THERE) and not holds.failed(THERE, now(), fresh=True) for _ in range(3))
+        assert all(holds.may_start(THERE) and not holds.failed(THERE, holds.now(), fresh=True) for _ in range(3))
         assert holds.open == 1
 
     in_virtual_time(story())

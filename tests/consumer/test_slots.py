@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_who_sleeps_keeps_no_one_from_their_turn() -> None:
     async def story() -> None:
         crowd = Crowd(1)
         crowd.request("acme", "sleeper")
-        sleeper = asyncio.create_task(crowd.holders.pop()[1].sleep(100))
+        sleeper = asyncio.create_task(crowd.holders.pop()[1].without(partial(asyncio.sleep, 100)))
         await settle()
         assert crowd.slots.taken == 0
         for _ in range(10):
@@ -112,7 +113,7 @@ def test_who_has_slept_goes_on_only_with_a_slot() -> None:
         crowd = Crowd(1)
         crowd.request("acme", "sleeper")
         slot = crowd.holders.pop()[1]
-        sleeper = asyncio.create_task(slot.sleep(100))
+        sleeper = asyncio.create_task(slot.without(partial(asyncio.sleep, 100)))
         await settle()
         crowd.request("blue", "other")
         await asyncio.sleep(500)
@@ -138,7 +139,7 @@ def test_a_cancelled_sleeper_leaks_no_slot(moment: str) -> None:
 
         async def call() -> None:
             try:
-                await slot.sleep(100)
+                await slot.without(partial(asyncio.sleep, 100))
             finally:
                 slot.give_back()
 
@@ -173,7 +174,7 @@ def test_sleepers_take_their_turn_with_their_tenant() -> None:
         async def sleep(tenant: str) -> None:
             slot = Slot(crowd.slots, tenant)
             slot._held = False  # noqa: SLF001 - as if given back already
-            await slot.sleep(1)
+            await slot.without(partial(asyncio.sleep, 1))
             order.append(tenant)
             slot.give_back()
 

@@ -18,13 +18,14 @@ from consumer.engine.retry import Backoff, LaneBudget
 from consumer.handler import Context
 from consumer.handlers.http_client import open_session
 from consumer.handlers.sync import Sync
+from consumer.handling import Wait
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.event import Environment, Event
 from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.telemetry import LogEvent
 from schemas.tenants import Account, Tenant, Tenants
 from schemas.webhook import WebhookType
-from tests.consumer.fakes import event, settings
+from tests.consumer.fakes import Patience, event, settings
 
 WITHIN = 20
 SECRETS = ("k3y-of-acme", "cl13nt-of-acme", "pl41d-s3cr3t", "c2lnbmF0dXJl", "b0dy-t3xt")
@@ -347,14 +348,15 @@ async def test_no_secret_is_in_any_log_line_about_a_failed_call() -> None:
     def answer_next(writer: asyncio.StreamWriter) -> None:
         writer.write(answers.pop(0))
 
-    async def no_wait(*_: float) -> None:
+    async def no_wait(_: Wait) -> None:
         """Wait for nothing."""
 
     with capture_logs() as logs:
         async with fuse(FakeFuse(answer_next)) as upstream, sync_with(upstream.url) as sync:
             calls = Calls(handler=sync, budget=LaneBudget(backoff=Backoff(initial=1, most=1), attempts=3, seconds=60))
             secret = event(body=SECRETS[4].encode())
-            await calls.handle(Waiting(offset=0, lane=b"acme/one", size=1, event=secret), no_wait, no_wait)
+            waiting = Waiting(offset=0, lane=b"acme/one", size=1, event=secret)
+            await calls.handle(calls.handling(waiting, None, Patience(apart=no_wait)))
     assert [line["error"].partition(":")[0] for line in logs] == ["answered 502", "answered 500"]
     assert not [secret for secret in SECRETS if secret in str(logs)]
 

@@ -1,13 +1,14 @@
 """Taking over where the logs hold what they should not: garbage, later versions, and nothing any more."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from schemas.errors import UnreadableRecord
-from schemas.outcome import Taken
+from schemas.outcome import Taken, write_outcome
 from schemas.parked import HEADER, Park, Settle, write_note
 from schemas.record import Record, to_record
 from schemas.telemetry import LogEvent
@@ -33,7 +34,7 @@ def test_a_number_that_no_log_of_ours_can_hold_is_garbage() -> None:
     """It once went as far as to the database of what is parked, and ended every member that took the partition over."""
     scene = Scene()
     scene.log.append(
-        TOPICS.outcomes, 0, Record(key=b"", value=_with(ended(0).model_dump_json(), "offset", 2**70), headers=())
+        TOPICS.outcomes, 0, Record(key=b"", value=_with(write_outcome(ended(0)).decode(), "offset", 2**70), headers=())
     )
     for name in ("offset", "due", "epoch"):
         scene.log.append(TOPICS.parked, 0, _forged(_with(park(0).model_dump_json(), name, 2**70)))
@@ -92,7 +93,7 @@ def _unreadable(logs: list[EventDict]) -> list[tuple[str, int, str]]:
 def test_an_outcome_of_a_later_version_stops_the_takeover(outcomes_from: int | None) -> None:
     """This release cannot know what it would repeat or skip."""
     scene = Scene()
-    scene.log.write(0, ended(0).model_copy(update={"v": 2}))
+    scene.log.write(0, replace(ended(0), v=2))
     scene.committed(0, 1, outcomes_from)
     with pytest.raises(UnreadableRecord, match="version 2"):
         tell(scene)
@@ -102,7 +103,7 @@ def test_an_outcome_of_a_later_version_stops_the_takeover(outcomes_from: int | N
 def test_a_parked_note_of_a_later_version_stops_the_takeover(note: Park | Settle | Taken) -> None:
     """Whatever it is: to leave it out could lose an event, or call one again."""
     scene = Scene()
-    later = note.model_copy(update={"v": 2})
+    later = replace(note, v=2) if isinstance(note, Taken) else note.model_copy(update={"v": 2})
     scene.log.note(later, event(0) if isinstance(note, Park) else None)
     scene.committed(0, 1, 0)
     with pytest.raises(UnreadableRecord, match="version 2"):

@@ -179,14 +179,15 @@ async def raw_exchange(port: int, request: bytes, *, answers: int = 1) -> list[b
     writer.write(request)
     found: list[bytes] = []
     async with asyncio.timeout(20):
-        while len(found) < answers and (answer := await _read_answer(reader)):
+        while len(found) < answers and (answer := await read_answer(reader)):
             found.append(answer)
     writer.close()
     await writer.wait_closed()
     return found
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> bytes:
+async def read_answer(reader: asyncio.StreamReader) -> bytes:
+    """Give one answer, status line and all; nothing if the connection ended."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionResetError):

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from broker.client import received
 from broker.embedded import EmbeddedKafka
+from schemas.errors import ConfigurationError
 from schemas.record import ReceivedRecord, from_record
 from tests.conftest import Cluster
-from tests.ingress.conftest import BODY, signature, signed, until
+from tests.ingress.conftest import BODY, read_answer, serve, signature, signed, until
 
 _TENANTS = """\
 allow_literals = true
@@ -223,6 +225,73 @@ async def test_an_address_that_is_taken_stops_the_start(cluster: Cluster, topic_
         async with start(tmp_path, cluster.bootstrap_servers, topic_name, settings) as second:
             assert await second.ended() == 2
     assert b"FUSE_SYNC_INGRESS_PORT" in second.lines[-1]
+
+
+async def test_a_port_cannot_be_shared_where_the_system_does_not_let_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence that names the setting, and not the error of a library."""
+    monkeypatch.delattr(socket, "SO_REUSEPORT")
+    with pytest.raises(ConfigurationError, match="FUSE_SYNC_INGRESS_REUSE_PORT"):
+        async with serve(settings={"ingress_reuse_port": True}):
+            pass
+
+
+async def test_two_processes_share_a_port_and_one_stops_without_harm_to_the_connections_of_the_other(
+    cluster: Cluster, topic_name: str, tmp_path: Path
+) -> None:
+    """One process per core, and a restart of one after the other."""
+    settings = {"FUSE_SYNC_INGRESS_REUSE_PORT": "true", "FUSE_SYNC_LOG_LEVEL": "debug"}
+    async with start(tmp_path, cluster.bootstrap_servers, topic_name, settings) as first:
+        await first.started()
+        settings["FUSE_SYNC_INGRESS_PORT"] = str(first.port)
+        async with (
+            start(tmp_path, cluster.bootstrap_servers, topic_name, settings) as second,
+            AsyncExitStack() as opened,
+        ):
+            await second.started()
+            connections = [await opened.enter_async_context(connection(first.port)) for _ in range(64)]
+            by_id = {await each.post(): each for each in connections}
+            await until(lambda: len(_accepted(first) | _accepted(second)) == 64)
+            assert _accepted(first)  # each has its share: that it is none at all has a chance of one in 2 ** 63
+            assert _accepted(second)
+            stay = [by_id[each] for each in _accepted(second)]
+            first.send(signal.SIGTERM)
+            ending = asyncio.create_task(first.ended())
+            while not ending.done():
+                assert all(await asyncio.gather(*(each.post() for each in stay)))
+            assert ending.result() == 0
+            async with connection(first.port) as new:
+                assert await new.post()
+
+
+class Connection:
+    """One connection, which nothing opens anew when it ends."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def post(self) -> str:
+        """Send a webhook and give the id that the answer says; empty if there is no answer, or another one."""
+        head = f"POST /webhooks/acme HTTP/1.1\r\nHost: x\r\nContent-Length: {len(BODY)}\r\n"
+        self._writer.write(f"{head}fuse-verification: {signature(BODY)}\r\n\r\n".encode() + BODY)
+        answer = await read_answer(self._reader)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            return ""
+        return str(orjson.loads(answer.partition(b"\r\n\r\n")[2])["id"])
+
+
+@asynccontextmanager
+async def connection(port: int) -> AsyncIterator[Connection]:
+    """Open a connection, and close it at the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    yield Connection(reader, writer)
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def _accepted(ingress: Process) -> set[str]:
+    return {str(line["id"]) for line in ingress.logged("webhook.accepted")}
 
 
 async def _until_refused(port: int) -> None:

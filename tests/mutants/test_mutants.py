@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.outcome import Taken
+from schemas.parked import Park
 from tests.mutants.every import MUTANTS, catch_each
 from tests.mutants.mutant import Mutant, replaced
 from tests.simulation.run import Failure
@@ -30,7 +30,7 @@ def test_names_are_unique() -> None:
 
 def test_what_was_replaced_is_put_back() -> None:
     """A mutant leaves nothing behind, even if the run fails."""
-    before = Taken.model_dump
-    with pytest.raises(KeyError), replaced(Taken, "model_dump", None):
+    before = Park.model_dump
+    with pytest.raises(KeyError), replaced(Park, "model_dump", None):
         raise KeyError
-    assert Taken.model_dump is before
+    assert Park.model_dump is before

@@ -1,12 +1,12 @@
 """Outcome records: they survive the log, stay small, and what a release does not know stops it."""
 
 import json
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from schemas.errors import UnreadableRecord
 from schemas.outcome import MOST, VERSION, Ended, OutcomeKind, Taken, read_outcome, write_outcome
@@ -57,14 +57,14 @@ def test_a_typical_applied_event_takes_250_bytes() -> None:
 
 def test_what_is_absent_is_not_written() -> None:
     """It would cost bytes in every record of every event."""
-    written = json.loads(write_outcome(TYPICAL.model_copy(update={"status": None, "called": None})))
+    written = json.loads(write_outcome(replace(TYPICAL, status=None, called=None)))
     assert not {"reason", "status", "called"} & written.keys()
 
 
 @pytest.mark.parametrize("record", [TYPICAL, Taken(epoch=1, member="a")], ids=["ended", "taken"])
 def test_a_record_of_a_later_version_is_refused_and_not_guessed(record: Ended | Taken) -> None:
     """It may settle events in a way that this release cannot know."""
-    later = record.model_copy(update={"v": VERSION + 1})
+    later = replace(record, v=VERSION + 1)
     with pytest.raises(UnreadableRecord, match=f"version {VERSION + 1}") as caught:
         read_outcome(write_outcome(later))
     assert caught.value.reason == "unknown-version"
@@ -113,7 +113,9 @@ def test_what_was_refused_is_not_quoted() -> None:
 
 
 @pytest.mark.parametrize("name", ["offset", "attempts", "received", "ended", "epoch"])
-def test_a_record_that_could_not_be_read_back_is_not_made(name: str) -> None:
+def test_a_number_below_zero_is_garbage(name: str) -> None:
     """Offsets, counts and moments are never negative."""
-    with pytest.raises(ValidationError):
-        Ended.model_validate({**TYPICAL.model_dump(), name: -1})
+    written = json.dumps({**json.loads(write_outcome(TYPICAL)), name: -1}).encode()
+    with pytest.raises(UnreadableRecord) as caught:
+        read_outcome(written)
+    assert caught.value.reason == "bad-outcome"
