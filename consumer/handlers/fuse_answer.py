@@ -8,6 +8,7 @@ from email.utils import parsedate_to_datetime
 import orjson
 
 from consumer.failures import DONE, Answer, Rule, Step, decide
+from consumer.handlers.http_client import Answered
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.outcome import Applied, HandlerResult, Ignored
 
@@ -17,19 +18,20 @@ _MOST_SECONDS = 1e9
 _WORD = re.compile(r"[a-z0-9_]{1,64}")
 
 
-def judge(status: int, retry_after: str | None, body: bytes, overrides: Mapping[str, str]) -> HandlerResult:
+def judge(answered: Answered, overrides: Mapping[str, str]) -> HandlerResult:
     """Give the result of a call that was answered, or raise what its failure is: see docs/failures.md.
 
     Raises Retryable, DestinationDown, Misconfigured or Permanent. Of the body only Fuse's words for the error are
     repeated, since anything else may quote what must not be.
     """
+    status = answered.status
     if status in DONE:
         return Applied(status=status)
-    answer = read_answer(status, body)
+    answer = read_answer(status, answered.body)
     rule = decide(answer, overrides)
     if rule.step is Step.IGNORED:
         return Ignored(reason=answer.code or f"status_{status}")
-    raise _error(answer, rule, parse_retry_after(retry_after, datetime.now(UTC)))
+    raise _error(answer, rule, parse_retry_after(answered.retry_after, datetime.now(UTC)))
 
 
 def _error(answer: Answer, rule: Rule, seconds: float | None) -> Exception:

@@ -4,31 +4,20 @@ Pure. `Accept-Encoding`, `Host` and `Content-Length` are left to the HTTP client
 undo, so a fixed list would invite answers that nobody can read.
 """
 
-from collections.abc import Mapping
-from dataclasses import field
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
 from multidict import CIMultiDict
 
+from consumer.handlers.http_client import Post
 from schemas.event import Event
-from schemas.structs import struct
 from schemas.tenants import Account
 
 SYNC_PATH = "/v1/financial_connections/sync"
 USER_AGENT = f"fuse-sync/{version('fuse-sync')}"
 
 
-@struct
-class FuseRequest:
-    """A POST to Fuse. `headers` hold secrets in clear, since this is what is sent; they do not show in its repr."""
-
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-def sync_request(event: Event, account: Account, base_url: str) -> FuseRequest:
+def sync_request(event: Event, account: Account, base_url: str) -> Post:
     """Make the sync call for an event: its body as received, its signature, and all of the account's credentials.
 
     `base_url` is that of the event's environment, without a slash at its end; the account's own goes first.
@@ -36,7 +25,7 @@ def sync_request(event: Event, account: Account, base_url: str) -> FuseRequest:
     headers = _account_headers(account).copy()
     headers["Fuse-Verification"] = event.verification
     headers["Idempotency-Key"] = event.idempotency_key
-    return FuseRequest(url=(account.base_url or base_url) + SYNC_PATH, headers=headers, body=event.body)
+    return Post(url=(account.base_url or base_url) + SYNC_PATH, headers=headers, body=event.body)
 
 
 # Weak, so that an account that is replaced takes its headers, and the secrets in them, with it.

@@ -11,9 +11,9 @@ import aiohttp
 from consumer.failures import NO_ANSWER
 from consumer.handler import Context
 from consumer.handlers.fuse_answer import judge
-from consumer.handlers.http_client import open_session, read_answer_body
+from consumer.handlers.http_client import HttpClient, open_client
 from consumer.handlers.public_sockets import PrivateAddress, public_socket
-from consumer.handlers.relay_request import RelayRequest, relay_request
+from consumer.handlers.relay_request import relay_request
 from schemas.errors import ConfigurationError, DestinationDown, Misconfigured, Retryable
 from schemas.event import Event
 from schemas.outcome import HandlerResult, Ignored
@@ -29,7 +29,7 @@ class Relay:
     `clock` gives seconds since the epoch.
     """
 
-    session: aiohttp.ClientSession
+    client: HttpClient
     tenants: Tenants
     default: RelayTarget | None = None
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +42,12 @@ class Relay:
         target = self._target(event)
         if target is None:
             return Ignored(reason="no_relay_url")
-        return await self._send(relay_request(event, target, context.idempotency_key, int(self.clock())))
+        request = relay_request(event, target, context.idempotency_key, int(self.clock()))
+        try:
+            answer = await self.client.post(request)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise _failure(error, request.url) from None
+        return judge(answer, self.failures)
 
     def destination(self, event: Event) -> str | None:
         """Give scheme, host and port of the receiver; None if the event goes nowhere."""
@@ -55,16 +60,6 @@ class Relay:
     def _target(self, event: Event) -> RelayTarget | None:
         tenant = self.tenants.get(event.tenant)
         return None if tenant is None else tenant.relay or self.default
-
-    async def _send(self, request: RelayRequest) -> HandlerResult:
-        try:
-            async with self.session.post(
-                request.url, data=request.body, headers=request.headers, allow_redirects=False
-            ) as response:
-                body = await read_answer_body(response.content)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _failure(error, request.url) from None
-        return judge(response.status, response.headers.get("Retry-After"), body, self.failures)
 
 
 def _failure(error: Exception, url: str) -> Retryable:
@@ -83,8 +78,8 @@ async def open_relay(settings: ConsumerSettings, tenants: Tenants) -> AsyncItera
     """Open the handler with its HTTP client. Raises ConfigurationError for a default URL without its secret."""
     sockets = None if settings.relay_allow_private else public_socket
     default = _default(settings)
-    async with open_session(settings, sockets) as session:
-        yield Relay(session=session, tenants=tenants, default=default, failures=settings.failures)
+    async with open_client(settings, sockets) as client:
+        yield Relay(client=client, tenants=tenants, default=default, failures=settings.failures)
 
 
 def _default(settings: ConsumerSettings) -> RelayTarget | None:

@@ -2,12 +2,12 @@
 
 import base64
 import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from pydantic import SecretStr
 
 from consumer.handlers.fuse_request import USER_AGENT
+from consumer.handlers.http_client import Post
 from schemas.event import Event
 from schemas.record import encode_attribute, to_record
 from schemas.relay_target import RelayTarget, signing_key
@@ -17,23 +17,14 @@ _KEPT_BACK = "ce_fuseverification"
 """Made with the tenant's Fuse API key, for Fuse: whoever has it could send this webhook to us again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelayRequest:
-    """A POST to a receiver; the body does not show in its repr."""
-
-    url: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-def relay_request(event: Event, target: RelayTarget, idempotency_key: str, seconds: int) -> RelayRequest:
+def relay_request(event: Event, target: RelayTarget, idempotency_key: str, seconds: int) -> Post:
     """Make the request for an event: its body as received, signed at `seconds` since the epoch.
 
     `webhook-id` is the same for every attempt, so that the receiver can tell a repeat.
     """
     identity = encode_attribute(idempotency_key).decode()
     signatures = sign(event.body, identity, seconds, target.secrets)
-    return RelayRequest(
+    return Post(
         url=target.url,
         headers=_attributes(event)
         | {

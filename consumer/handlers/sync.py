@@ -11,8 +11,8 @@ import aiohttp
 from consumer.failures import NO_ANSWER
 from consumer.handler import Context
 from consumer.handlers.fuse_answer import judge
-from consumer.handlers.fuse_request import FuseRequest, sync_request
-from consumer.handlers.http_client import open_session, read_answer_body
+from consumer.handlers.fuse_request import sync_request
+from consumer.handlers.http_client import HttpClient, open_client
 from consumer.handlers.odd_answers import OddAnswers
 from schemas.errors import DestinationDown, Misconfigured
 from schemas.event import Environment, Event
@@ -31,7 +31,7 @@ class Sync:
 
     supersedes: ClassVar = SUPERSEDES
 
-    session: aiohttp.ClientSession
+    client: HttpClient
     tenants: Tenants
     base_urls: Mapping[Environment, str]
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +45,14 @@ class Sync:
         if event.type != WebhookType.SYNC_DATA:
             return Ignored(reason="type_not_synced")
         account = self._account(event)
-        return await self._call(sync_request(event, account, account.base_url or self.base_urls[event.environment]))
+        try:
+            answer = await self.client.post(sync_request(event, account, self.base_urls[event.environment]))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise DestinationDown(f"the call failed: {type(error).__name__}: {NO_ANSWER.because}") from None
+        result = judge(answer, self.failures)
+        if isinstance(result, Applied) and answer.status != HTTPStatus.NO_CONTENT:
+            self.odd.look_at(answer.body)
+        return result
 
     def destination(self, event: Event) -> str | None:
         """Give the base URL that the call will go to; None if there will be none."""
@@ -62,19 +69,6 @@ class Sync:
             raise Misconfigured(f"tenant {event.tenant} has no {event.environment} account: add it to the tenants file")
         return account
 
-    async def _call(self, request: FuseRequest) -> HandlerResult:
-        try:
-            async with self.session.post(
-                request.url, data=request.body, headers=request.headers, allow_redirects=False
-            ) as response:
-                body = await read_answer_body(response.content)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise DestinationDown(f"the call failed: {type(error).__name__}: {NO_ANSWER.because}") from None
-        result = judge(response.status, response.headers.get("Retry-After"), body, self.failures)
-        if isinstance(result, Applied) and response.status != HTTPStatus.NO_CONTENT:
-            self.odd.look_at(body)
-        return result
-
 
 @asynccontextmanager
 async def open_sync(settings: ConsumerSettings, tenants: Tenants) -> AsyncIterator[Sync]:
@@ -83,5 +77,5 @@ async def open_sync(settings: ConsumerSettings, tenants: Tenants) -> AsyncIterat
         Environment.SANDBOX: settings.fuse_sandbox_url,
         Environment.PRODUCTION: settings.fuse_production_url,
     }
-    async with open_session(settings) as session:
-        yield Sync(session=session, tenants=tenants, base_urls=urls, failures=settings.failures)
+    async with open_client(settings) as client:
+        yield Sync(client=client, tenants=tenants, base_urls=urls, failures=settings.failures)

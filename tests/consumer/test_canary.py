@@ -23,7 +23,9 @@ from yarl import URL
 
 from broker.publisher import Position
 from consumer.handler import Context
+from consumer.handlers.deadline import Deadline
 from consumer.handlers.fuse_request import sync_request
+from consumer.handlers.http_client import HttpClient
 from consumer.handlers.relay import Relay
 from consumer.handlers.relay_request import relay_request
 from consumer.handlers.sync import Sync
@@ -162,14 +164,15 @@ def scene(tmp_path: Path) -> Scene:
     )
     tenants = LiveTenants(path, {})
     session: Any = client
+    posts = HttpClient(session, Deadline(10))
     urls = dict.fromkeys(Environment, FUSE)
     return Scene(
         canaries=canaries,
         path=path,
         tenants=tenants,
         client=client,
-        sync=Sync(session=session, tenants=tenants, base_urls=urls),
-        relay=Relay(session=session, tenants=tenants),
+        sync=Sync(client=posts, tenants=tenants, base_urls=urls),
+        relay=Relay(client=posts, tenants=tenants),
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consumer.failures import CODES, STATUSES, TYPES, Answer, Step, decide, page
 from consumer.handlers.fuse_answer import judge, read_answer
+from consumer.handlers.http_client import Answered
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
 from schemas.outcome import Applied, Ignored
 from schemas.setting_types import STEPS
@@ -105,16 +106,17 @@ def test_each_step_is_what_the_engine_is_told(answer: Answer) -> None:
     """As a result, or as one of the errors of handlers."""
     step = decide(answer, {}).step
     body = orjson.dumps({"code": answer.code, "type": answer.type, "source": answer.source})
+    answered = Answered(status=answer.status, retry_after="7", body=body)
     if step in KINDS:
         with pytest.raises((Retryable, Permanent)) as raised:
-            judge(answer.status, "7", body, {})
+            judge(answered, {})
         error = raised.value
         assert isinstance(error, Retryable | Permanent)
         assert (type(error), error.status) == (KINDS[step], answer.status)
     elif step is Step.IGNORED:
-        assert judge(answer.status, None, body, {}) == Ignored(reason=answer.code or "")
+        assert judge(answered, {}) == Ignored(reason=answer.code or "")
     else:
-        assert judge(answer.status, None, body, {}) == Applied(status=answer.status)
+        assert judge(answered, {}) == Applied(status=answer.status)
 
 
 @given(st.binary() | JSON)

@@ -20,7 +20,8 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
-from consumer.handlers.fuse_request import FuseRequest, sync_request
+from consumer.handlers.fuse_request import sync_request
+from consumer.handlers.http_client import Post
 from schemas.aggregators import AGGREGATORS
 from schemas.event import Environment, Event
 from schemas.tenants import Account, load_tenants
@@ -158,14 +159,14 @@ def test_a_request_does_not_show_its_secrets_or_its_body() -> None:
     account = _plain_account(credentials={"Plaid-Secret": SecretStr("s3cr3t")})
     request = sync_request(EVENT, account, BASE_URL)
     assert request.headers["Plaid-Secret"] == "s3cr3t"
-    assert repr(request) == f"FuseRequest(url='{request.url}')"
+    assert repr(request) == f"Post(url='{request.url}')"
 
 
 def _later() -> Event:
     return replace(EVENT, verification="bGF0ZXI=")
 
 
-async def _send(session: aiohttp.ClientSession, request: FuseRequest) -> None:
+async def _send(session: aiohttp.ClientSession, request: Post) -> None:
     async with session.post(request.url, data=request.body, headers=request.headers) as response:
         assert response.status == 200
 

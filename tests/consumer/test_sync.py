@@ -16,7 +16,7 @@ from consumer.calls import Calls
 from consumer.engine.lanes import Waiting
 from consumer.engine.retry import Backoff, LaneBudget
 from consumer.handler import Context
-from consumer.handlers.http_client import open_session
+from consumer.handlers.http_client import open_client
 from consumer.handlers.sync import Sync
 from consumer.handling import Wait
 from schemas.errors import DestinationDown, Misconfigured, Permanent, Retryable
@@ -116,9 +116,9 @@ async def sync_with(
     base_url: str, known: Tenants | None = None, production: str = "http://127.0.0.1:1", *, seconds: float = 10
 ) -> AsyncIterator[Sync]:
     """Open the handler as the process does."""
-    async with open_session(settings(call_timeout_seconds=seconds)) as session:
+    async with open_client(settings(call_timeout_seconds=seconds)) as client:
         urls = {Environment.SANDBOX: base_url, Environment.PRODUCTION: production}
-        yield Sync(session=session, tenants=known or tenants(sandbox=account()), base_urls=urls)
+        yield Sync(client=client, tenants=known or tenants(sandbox=account()), base_urls=urls)
 
 
 async def call(answered: Callable[[asyncio.StreamWriter], object] | bytes, *, seconds: float = 10) -> HandlerResult:
