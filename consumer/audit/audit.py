@@ -22,6 +22,7 @@ from consumer.audit.report import Counts, Report
 from consumer.audit.span import Span
 from consumer.audit.tail import Tail
 from consumer.engine.committed import read_committed
+from consumer.known_group import require_group
 from schemas.errors import ConfigurationError, Retryable
 from schemas.settings import ConsumerSettings
 from schemas.topics import group_topics
@@ -61,7 +62,7 @@ class _Audit:
         self._read_source(span, tenant)
         state = group_state(self._settings)
         topics = group_topics(self._settings.topic, self._settings.group)
-        self._require_group(state, topics.outcomes)
+        require_group(self._scanner, self._settings, state)
         frontiers = self._frontiers(state)
         parked = Tail(self._scanner, topics.parked, {})
         outcomes = Tail(self._scanner, topics.outcomes, self._outcomes_from(topics.outcomes, span.since))
@@ -82,13 +83,6 @@ class _Audit:
         }
         for batch in self._watched(Tail(self._scanner, topic, starts), stretches, starts):
             fold_events(batch, self._ledgers, tenant)
-
-    def _require_group(self, state: GroupState, outcomes: str) -> None:
-        """Refuse a group that nobody has ever run, for a slip of the pen: of it everything is in progress for ever."""
-        has_committed = any(each.committed is not None for each in state.partitions.values())
-        if not has_committed and not self._scanner.histories(outcomes):
-            topic, group = self._settings.topic, self._settings.group
-            raise ConfigurationError([f"there is no group {group} of topic {topic}: check --group."])
 
     def _offsets(
         self, topic: str, time: datetime | None, histories: Mapping[int, History], otherwise: Mapping[int, int]
