@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 
-import orjson
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.table import Table
@@ -16,8 +15,10 @@ from consumer.audit import Counts, Report, audit
 from consumer.audit.audit import Progress
 from consumer.audit.span import read_span
 from consumer.commands.asking import EXIT_STATUSES, ask
+from consumer.commands.machines import add_json, write_json
 from consumer.commands.options import Commands, add_group, load_settings
 from consumer.commands.repair import printable
+from consumer.moments import moment
 
 _STATUSES = "1: an event is unaccounted for, or its outcome may have expired; " + EXIT_STATUSES
 
@@ -36,7 +37,7 @@ def add_to(commands: Commands) -> None:
     command.add_argument("--until", metavar="TIME", help="events appended before then")
     command.add_argument("--last", metavar="DURATION", help="events appended within the last 90m, 1h, 2d, ...")
     command.add_argument("--tenant", metavar="NAME", help="events of this tenant only")
-    command.add_argument("--json", action="store_true", help="one JSON object, for machines")
+    add_json(command)
     command.set_defaults(run=lambda options: ask(lambda: _run(options)))
 
 
@@ -46,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     with _progress() as progress:
         report = audit(settings, span, options.tenant, progress)
     if options.json:
-        sys.stdout.buffer.write(orjson.dumps(report.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+        write_json(settings, report.as_json())
     else:
         _print(report, Console())
     return 0 if report.proven else 1
@@ -76,7 +77,7 @@ def _print(report: Report, console: Console) -> None:
         table.add_row(each.name.replace("_", " "), f"{getattr(report.counts, each.name):,}")
     console.print(table)
     for event in report.named:
-        time = "?" if event.received is None else datetime.fromtimestamp(event.received, UTC).isoformat()
+        time = "?" if event.received is None else moment(int(event.received * 1000))
         line = f"{event.what} {event.place} id={event.id} {event.tenant}/{event.connection} received={time}"
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for line in _remarks(report):

@@ -5,14 +5,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from consumer.commands.machines import add_json, write_json
 from consumer.resending import Report
 from consumer.watching import Watch, unwatched
 from schemas.errors import Permanent, Retryable
@@ -64,11 +64,6 @@ def add_sending(command: argparse.ArgumentParser) -> None:
     add_json(command)
 
 
-def add_json(command: argparse.ArgumentParser) -> None:
-    """Let the command write for machines."""
-    command.add_argument("--json", action="store_true", help="write JSON instead of a table")
-
-
 def run_repair(command: Callable[[], int]) -> int:
     """Run a command to its end and give its exit status; what stops it goes to standard error."""
     try:
@@ -103,28 +98,18 @@ def watching(settings: ConsumerSettings, options: argparse.Namespace) -> Iterato
         yield watch
 
 
-def show_report(report: Report, options: argparse.Namespace) -> int:
+def show_report(settings: ConsumerSettings, report: Report, options: argparse.Namespace) -> int:
     """Print what was done, or would be, and give the exit status."""
     if options.json:
-        write_json(_as_fields(report))
+        write_json(settings, _as_fields(report))
     else:
         _print(report)
     return DONE if report.complete else INCOMPLETE
 
 
-def write_json(fields: Mapping[str, object]) -> None:
-    """Write one JSON object as a line."""
-    sys.stdout.write(orjson.dumps(fields).decode() + "\n")
-
-
 def printable(text: str) -> str:
     """Make a text from outside harmless to a terminal."""
-    return text if text.isprintable() else text.encode("unicode_escape", "surrogatepass").decode()
-
-
-def moment(milliseconds: int) -> str:
-    """Write a time, given in milliseconds since the epoch, to the second."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def new_table(*columns: str) -> Table:
@@ -142,12 +127,11 @@ def print_table(table: Table) -> None:
 
 def _as_fields(report: Report) -> Mapping[str, object]:
     return {
-        "group": report.group,
         "replay": report.replay,
         "dry_run": report.dry_run,
         "complete": report.complete,
         "events": report.events,
-        "tenants": dict(sorted(report.tenants.items())),
+        "tenants": [{"tenant": tenant, "events": count} for tenant, count in sorted(report.tenants.items())],
         "unreadable": report.unreadable,
         "unknown": report.unknown,
         "seconds": report.seconds,

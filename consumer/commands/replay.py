@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     request = _request(options, datetime.now(UTC))
     with watching(settings, options) as watch:
         report = replay(settings, request, dry_run=not options.yes, watch=watch)
-    return show_report(report, options)
+    return show_report(settings, report, options)
 
 
 def _request(options: argparse.Namespace, now: datetime) -> Request:

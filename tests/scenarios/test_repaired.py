@@ -110,7 +110,7 @@ async def test_what_was_given_up_is_sent_again_once_its_cause_is_mended(stage: S
         await ended(scenario, "sync", again)
         calls = Counter(call.key for call in await scenario.calls() if call.key in again and call.synced)
 
-    assert {(letter["id"], letter["redriven"]) for letter in redriven} == {(event, "yes") for event in dead}
+    assert {(letter["id"], letter["redriven"]) for letter in redriven} == {(event, True) for event in dead}
     assert calls == Counter(again)
 
 
