@@ -13,11 +13,12 @@ from rich.table import Table
 
 from consumer.audit import Counts, Report, audit
 from consumer.audit.audit import Progress
-from consumer.audit.span import read_span
+from consumer.audit.span import choose_span
 from consumer.commands.asking import EXIT_STATUSES, ask
 from consumer.commands.machines import add_json, write_json
 from consumer.commands.options import Commands, add_group, load_settings
 from consumer.commands.repair import printable
+from consumer.commands.times import span_argument, time_argument
 from consumer.moments import moment
 
 _STATUSES = "1: an event is unaccounted for, or its outcome may have expired; " + EXIT_STATUSES
@@ -32,10 +33,12 @@ def add_to(commands: Commands) -> None:
     )
     add_group(command)
     command.add_argument(
-        "--since", metavar="TIME", help="events appended from then on: RFC 3339 or a date; UTC if bare"
+        "--since", type=time_argument, metavar="TIME", help="events appended from then on: 2026-11-01T00:00Z"
     )
-    command.add_argument("--until", metavar="TIME", help="events appended before then")
-    command.add_argument("--last", metavar="DURATION", help="events appended within the last 90m, 1h, 2d, ...")
+    command.add_argument("--until", type=time_argument, metavar="TIME", help="events appended before then")
+    command.add_argument(
+        "--last", type=span_argument, metavar="SPAN", help="events appended within the last 90s, 15m, 1h, 7d"
+    )
     command.add_argument("--tenant", metavar="NAME", help="events of this tenant only")
     add_json(command)
     command.set_defaults(run=lambda options: ask(lambda: _run(options)))
@@ -43,7 +46,7 @@ def add_to(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     settings = load_settings(options)
-    span = read_span(options.since, options.until, options.last, datetime.now(UTC))
+    span = choose_span(options.since, options.until, options.last, datetime.now(UTC))
     with _progress() as progress:
         report = audit(settings, span, options.tenant, progress)
     if options.json:

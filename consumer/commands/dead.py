@@ -18,9 +18,9 @@ from consumer.commands.repair import (
     printable,
     run_repair,
     show_report,
-    time_argument,
     watching,
 )
+from consumer.commands.times import time_argument
 from consumer.letters import Letter, LetterFilter, ListedLetter, RedriveRequest, find_letters, letters, redrive
 from consumer.moments import exact, moment
 from schemas.record import encode_attribute

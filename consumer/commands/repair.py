@@ -1,11 +1,10 @@
 """What the commands that repair have in common: their options, exit statuses, and what they print."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -23,27 +22,6 @@ DONE, INCOMPLETE, UNUSABLE, NO_ANSWER = 0, 1, 2, 3
 """Exit statuses: all is done; interrupted or incomplete; bad usage or configuration; Kafka did not answer."""
 
 _WIDTH = 1_000
-_SPAN = re.compile(r"([0-9]{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def time_argument(text: str) -> datetime:
-    """Read a time with its zone, such as 2026-11-01T00:00Z. Raises ArgumentTypeError."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-01T00:00Z") from None
-    if time.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} names no time zone: add Z for UTC, or +02:00")
-    return time
-
-
-def span_argument(text: str) -> timedelta:
-    """Read a span of time: 90s, 15m, 1h or 7d. Raises ArgumentTypeError."""
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no span such as 90s, 15m, 1h or 7d")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def rate_argument(text: str) -> float:

@@ -4,7 +4,8 @@ import argparse
 from datetime import UTC, datetime
 
 from consumer.commands.options import Commands, add_group, load_settings
-from consumer.commands.repair import add_sending, run_repair, show_report, span_argument, time_argument, watching
+from consumer.commands.repair import add_sending, run_repair, show_report, watching
+from consumer.commands.times import span_argument, time_argument
 from consumer.replay import Filter, Request, replay
 from schemas.errors import ConfigurationError
 

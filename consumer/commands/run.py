@@ -10,7 +10,7 @@ from broker.group_offsets import start_at
 from broker.session_timeout import check_session_timeout
 from broker.topics import ensure_topics
 from consumer.commands.options import Commands, add_group, load_settings
-from consumer.commands.repair import time_argument
+from consumer.commands.times import time_argument
 from consumer.loading import load_handler
 from consumer.run import run
 from schemas.live_tenants import LiveTenants, following

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consumer.__main__ import main
-from consumer.commands.repair import printable, rate_argument, sentences, span_argument, time_argument
+from consumer.commands.repair import printable, rate_argument, sentences
+from consumer.commands.times import span_argument, time_argument
 from consumer.letters import Letter, ListedLetter
 from consumer.replay import Filter, Request, replay_id
 from consumer.resending import Report
@@ -41,8 +42,8 @@ def test_times_spans_and_rates_are_read() -> None:
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        *((time_argument, text) for text in ("yesterday", "2026-11-01T00:00")),
-        *((span_argument, text) for text in ("1", "h", "-1h", "1w")),
+        *((time_argument, text) for text in ("yesterday", "2026-11-01", "2026-11-01T00:00")),
+        *((span_argument, text) for text in ("1", "h", "-1h", "0h", "1w")),
         *((rate_argument, text) for text in ("0", "-1", "nan", "inf", "fast")),
     ],
 )
@@ -50,6 +51,15 @@ def test_what_cannot_be_read_is_refused(read: Callable[[str], object], text: str
     """Guessing what somebody meant would repair something else."""
     with pytest.raises(argparse.ArgumentTypeError):
         read(text)
+
+
+@pytest.mark.parametrize("command", ["audit --since", "replay --since", "dead list --since", "run --from"])
+def test_a_time_without_a_zone_is_refused_by_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is done, and with the time as it may be written: a wrong hour is worse than a refusal."""
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "2026-11-01"])
+    assert ended.value.code == 2
+    assert "names no time zone: write 2026-11-01T00:00:00Z for UTC" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
