@@ -57,12 +57,18 @@ class ParkedFold:
 
 
 def settled_stretches(stretches: Mapping[int, range], committed: Mapping[int, CommittedOffset]) -> Mapping[int, range]:
-    """Cut stretches at the committed frontier: what lies beyond it is in progress, and not missing."""
+    """Cut stretches to what the group has passed, and so may have lost.
+
+    Beyond the committed frontier events are in progress; in front of where the group began they are none of its own.
+    """
     return {
-        number: range(stretch.start, max(stretch.start, min(stretch.stop, committed[number].offset)))
-        for number, stretch in stretches.items()
-        if number in committed
+        number: _settled(stretch, committed[number]) for number, stretch in stretches.items() if number in committed
     }
+
+
+def _settled(stretch: range, committed: CommittedOffset) -> range:
+    start = max(stretch.start, read_committed(committed.offset, committed.metadata).events_from or 0)
+    return range(start, max(start, min(stretch.stop, committed.offset)))
 
 
 def read_accounted(

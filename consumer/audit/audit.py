@@ -57,6 +57,7 @@ class _Audit:
         self._progress = progress
         self._ledgers: dict[int, Ledger] = {}
         self._unreadable = 0
+        self._before_start = 0
 
     def run(self, span: Span, tenant: str | None) -> Report:
         self._read_source(span, tenant)
@@ -64,6 +65,7 @@ class _Audit:
         topics = group_topics(self._settings.topic, self._settings.group)
         require_group(self._scanner, self._settings, state)
         frontiers = self._frontiers(state)
+        self._leave_out_what_came_before(state, frontiers)
         parked = Tail(self._scanner, topics.parked, {})
         outcomes = Tail(self._scanner, topics.outcomes, self._outcomes_from(topics.outcomes, span.since))
         self._follow(parked, outcomes, frontiers)
@@ -99,6 +101,12 @@ class _Audit:
             number: frontier if number in histories and frontier <= histories[number].high else 0
             for number, frontier in frontiers.items()
         }
+
+    def _leave_out_what_came_before(self, state: GroupState, frontiers: Mapping[int, int]) -> None:
+        for number, ledger in self._ledgers.items():
+            if number in state.partitions:
+                committed = read_committed(frontiers[number], state.partitions[number].metadata)
+                self._before_start += ledger.leave_out(committed.events_from or 0)
 
     def _outcomes_from(self, topic: str, since: datetime | None) -> Mapping[int, int]:
         early = None if since is None else since - _CLOCKS_APART
@@ -180,6 +188,7 @@ class _Audit:
             counts=counts,
             named=name_events(self._scanner, self._settings.topic, picked),
             left_out=counts.unaccounted + counts.unknown + counts.repeated - len(picked),
+            before_start=self._before_start,
             outcomes_gone=sorted(known_from),
             unreadable=self._unreadable,
         )

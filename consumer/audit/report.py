@@ -64,9 +64,10 @@ class Named:
 class Report:
     """An audit's result: the totals, and the first events of each kind that wants attention.
 
-    `since` and `until` are as asked; `left_out` counts the events that are counted above and not named. `outcomes_gone`
-    lists the partitions of which the beginning of the outcomes log does not exist any more, and `unreadable` counts
-    records of the outcomes and parked topics that are none of ours.
+    `since` and `until` are as asked. `before_start` counts the events in front of where the group began, which are in
+    no other count; `left_out` those that are counted above and not named. `outcomes_gone` lists the partitions of which
+    the beginning of the outcomes log does not exist any more, and `unreadable` counts records of the outcomes and
+    parked topics that are none of ours.
     """
 
     topic: str
@@ -77,6 +78,7 @@ class Report:
     counts: Counts
     named: Sequence[Named]
     left_out: int
+    before_start: int
     outcomes_gone: Sequence[int]
     unreadable: int
 

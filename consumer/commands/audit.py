@@ -90,6 +90,8 @@ def _print(report: Report, console: Console) -> None:
 def _remarks(report: Report) -> Iterator[str]:
     if report.left_out:
         yield f"{report.left_out:,} more are counted and not named."
+    if report.before_start:
+        yield f"{report.before_start:,} events came before the group's start, and are not counted."
     if report.outcomes_gone:
         numbers = ", ".join(map(str, report.outcomes_gone))
         yield f"The beginning of the outcomes log is gone in partition {numbers}: what may have been there is unknown."

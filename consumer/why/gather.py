@@ -112,7 +112,8 @@ class _Gatherer:
         return found
 
     def _read_source(self, found: _Found, count: int) -> None:
-        existing, committed = found.partition.existing, found.partition.committed
+        committed = found.partition.committed
+        existing = _of_the_group(found.partition.existing, committed)
         frontier = existing.start if committed is None else committed.frontier
         for window in self._asked.windows(existing, frontier, count):
             found.looked_from = window.start
@@ -162,6 +163,12 @@ class _Gatherer:
     def _scan(self, topic: str, number: int, stretch: range) -> Iterator[ReceivedRecord]:
         for batch in self._scanner.scan(topic, {number: stretch}):
             yield from (received(message) for message in batch)
+
+
+def _of_the_group(existing: range, committed: Committed | None) -> range:
+    """Leave out what came before the group's start: nobody handles it, and it waits for nothing."""
+    start = max(existing.start, (committed and committed.events_from) or 0)
+    return range(min(start, existing.stop), existing.stop)
 
 
 def _counts_from(committed: Committed | None, history: History) -> tuple[int, int]:

@@ -66,6 +66,7 @@ AUDIT = Report(
     counts=Counts(events=1),
     named=[NAMED],
     left_out=0,
+    before_start=0,
     outcomes_gone=(),
     unreadable=0,
 )
