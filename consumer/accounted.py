@@ -82,8 +82,8 @@ def read_accounted(
     accounted = Accounted(stretches)
     for partition, offset in _parked(logs, committed):
         accounted.add(partition, offset)
-    for partition, offset in _ended(logs, since):
-        accounted.add(partition, offset)
+    for partition, outcome in read_ended(logs, since):
+        accounted.add(partition, outcome.offset)
     return accounted
 
 
@@ -106,7 +106,8 @@ def _parked(logs: Watched, committed: Mapping[int, CommittedOffset]) -> Iterator
                 yield record.partition, offset
 
 
-def _ended(logs: Watched, since: int) -> Iterator[tuple[int, int]]:
+def read_ended(logs: Watched, since: int) -> Iterator[tuple[int, Ended]]:
+    """Read the group's outcomes from a time in milliseconds on, each with its partition; raises as above."""
     topic = logs.topics.outcomes
     histories = logs.scanner.histories(topic)
     starts = logs.scanner.offsets_at(topic, max(0, since - CLOCKS_MILLISECONDS), histories)
@@ -117,7 +118,7 @@ def _ended(logs: Watched, since: int) -> Iterator[tuple[int, int]]:
             _pass_garbage(error)
         else:
             if isinstance(outcome, Ended):
-                yield record.partition, outcome.offset
+                yield record.partition, outcome
 
 
 def _pass_garbage(error: UnreadableRecord) -> None:

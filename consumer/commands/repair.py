@@ -112,6 +112,7 @@ def _as_fields(report: Report) -> Mapping[str, object]:
         "tenants": [{"tenant": tenant, "events": count} for tenant, count in sorted(report.tenants.items())],
         "unreadable": report.unreadable,
         "unknown": report.unknown,
+        "ended_otherwise": report.ended_otherwise,
         "seconds": report.seconds,
     }
 
@@ -138,6 +139,11 @@ def sentences(report: Report) -> Iterator[str]:
         yield f"{report.events:,} events were sent again to group {report.group} ({printable(report.replay)})."
     if report.unreadable:
         yield f"{report.unreadable:,} records are no events and cannot be sent again: their sender has to."
+    if report.ended_otherwise:
+        yield (
+            f"{report.ended_otherwise:,} letters are of events that ended otherwise after all, such as applied by "
+            "whoever took over: they are left out."
+        )
     if report.unknown:
         yield (
             f"{report.unknown:,} letters are older than the topic of webhooks: whether they were sent again already "
