@@ -19,14 +19,9 @@ _BUSY_SECONDS = 0.002
 """How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
 in the event loop needs no thread and so no hop between threads."""
 _IDLE_SECONDS = 0.2
-_GATHER_SECONDS = 0.012
-"""How long records may be gathered before they are handed to librdkafka. Together, each partition's fill one request
-and wake its threads once; one by one, most of them would cause a wake-up and a request of their own."""
-_MANY = 12
-"""When so many were handed over together, as many more are on their way: one timer waits for them all."""
-_QUIET_TURNS = 3
-"""After so many turns of the event loop without another record nobody is worth waiting for: a request that has come
-in needs as many until its record is published."""
+_GATHER_SECONDS = 0.002
+"""So long records are gathered: together, those of a partition fill one request and wake librdkafka's threads once; one
+by one, most would cause a request of their own. Not longer, since whoever sends a webhook waits for its answer."""
 _LINGER_MILLISECONDS = 1
 """Longer than it takes to hand over what was gathered, so that it is not parted again."""
 _BY_KEY = -1
@@ -75,11 +70,12 @@ class Bounds:
 class Publisher:
     """Publish records durably: idempotent, `acks=all`, with a bounded queue.
 
+    Records are handed to librdkafka at most once in `gather_seconds`, and at once after a longer pause.
     `failure` is done when the producer cannot go on at all; the process has to end then. Use as an async context
     manager.
     """
 
-    def __init__(self, settings: PipelineSettings, bounds: Bounds) -> None:
+    def __init__(self, settings: PipelineSettings, bounds: Bounds, *, gather_seconds: float = _GATHER_SECONDS) -> None:
         self._config = {
             "queue.buffering.max.messages": bounds.messages,
             "queue.buffering.max.kbytes": max(1, bounds.bytes // 1024),
@@ -90,6 +86,7 @@ class Publisher:
         self._settings = settings
         self._most_waiting = bounds.messages
         self._stop_seconds = bounds.stop_seconds
+        self._gather_seconds = gather_seconds
         self._log = structlog.get_logger()
 
     async def __aenter__(self) -> Self:
@@ -101,7 +98,6 @@ class Publisher:
         self._waiting = 0
         self._gathered: list[_Published] = []
         self._gather_until = 0.0
-        self._handed_over = 0
         return self
 
     async def __aexit__(
@@ -129,11 +125,11 @@ class Publisher:
         acknowledged: asyncio.Future[Position] = self._loop.create_future()
         self._waiting += 1
         if not self._gathered:
-            if self._handed_over >= _MANY:
-                self._loop.call_later(_GATHER_SECONDS, self._hand_over)
+            wait = self._gather_until - self._loop.time()
+            if wait > 0:
+                self._loop.call_later(wait, self._hand_over)
             else:
-                self._gather_until = self._loop.time() + _GATHER_SECONDS
-                self._loop.call_soon(self._gather, 0, 0)
+                self._loop.call_soon(self._hand_over)
         self._gathered.append((topic, record, partition, acknowledged))
         return acknowledged
 
@@ -151,20 +147,9 @@ class Publisher:
         leaderless = sorted(number for number, partition in found.partitions.items() if partition.leader < 0)
         return tuple(f"topic {topic}: partition {number} has no leader" for number in leaderless)
 
-    def _gather(self, known: int, quiet_turns: int) -> None:
-        """Hand over what was published, once the event loop's turns bring nothing more or it has waited long enough."""
-        count = len(self._gathered)
-        if not count:  # closing has handed it over
-            return
-        quiet_turns = 0 if count > known else quiet_turns + 1
-        if quiet_turns < _QUIET_TURNS and self._loop.time() < self._gather_until:
-            self._loop.call_soon(self._gather, count, quiet_turns)
-        else:
-            self._hand_over()
-
     def _hand_over(self) -> None:
+        self._gather_until = self._loop.time() + self._gather_seconds
         gathered, self._gathered = self._gathered, []
-        self._handed_over = len(gathered)
         for each in gathered:
             self._produce(*each)
         if gathered and not self._visit_is_near:

@@ -190,6 +190,15 @@ class Scratch:
             "INSERT INTO turns SELECT lane, door, due, min(at) FROM parked WHERE outcome IS NULL GROUP BY lane"
         )
         self._highest_offered = self._do("SELECT ifnull(max(at), -1) FROM turns").fetchone()[0]
+        self._expect_all()
+
+    def bring_forward(self, latest: int) -> None:
+        """Change the turns that are due later, and begin the rounds anew."""
+        self._do("UPDATE turns SET due = ? WHERE due > ?", (latest, latest))
+        self._rounds = Rounds()
+        self._expect_all()
+
+    def _expect_all(self) -> None:
         for door, due in self._do("SELECT door, min(due) FROM turns GROUP BY door ORDER BY door").fetchall():
             self._rounds.expect(door, due)
 

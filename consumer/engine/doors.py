@@ -78,14 +78,17 @@ class Doors:
 
     def take_probe(self, door: bytes, now: int) -> bool:
         """Let one event through a closed door, if the time has come; the next has to wait for an interval again."""
-        if door in self.held or self._probes.get(door, now + 1) > now:
+        # What is further off than an interval was set by a clock that has leapt back since.
+        if door in self.held or now < self._probes.get(door, now + 1) <= now + self._interval:
             return False
         self._probes[door] = now + self._interval
         return True
 
     def next_look(self, door: bytes, now: int) -> int:
         """Say when a door that is shut is worth looking at again."""
-        return now + _HELD_MILLISECONDS if door in self.held else self._probes.get(door, now)
+        if door in self.held:
+            return now + _HELD_MILLISECONDS
+        return min(self._probes.get(door, now), now + self._interval)
 
     def open(self, door: bytes) -> bool:
         """Open a door, since a call worked; say whether it was closed."""

@@ -5,7 +5,8 @@ acknowledged. An event's life here: parked ─▶ acknowledged ─▶ turn ─�
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from sys import maxsize
 from typing import Protocol
 
 from consumer.engine.commands import WritePark, WriteSettle
@@ -119,6 +120,9 @@ class ParkedView(Foldable, Protocol):
     def look_again(self, doors: Doors, now: int) -> None:
         """Take note that doors that were shut may not be so any more."""
 
+    def bring_forward(self, latest: int) -> None:
+        """Let no turn be due later than this."""
+
     def add_ended(self, entries: Iterable[tuple[int, str, int]], frontier: int) -> None:
         """Note outcomes read back: offset, id and position; those below `frontier` matter to what is parked only."""
 
@@ -169,8 +173,10 @@ class Journal:
 class Parking:
     """Say which lanes are parked and whose turn is next, and know what of the parked log still counts."""
 
-    def __init__(self, view: ParkedView) -> None:
+    def __init__(self, view: ParkedView, longest: int = maxsize) -> None:
         self._view = view
+        self._longest = longest
+        self._latest = maxsize
         self._unsettled: dict[int, int] = {}
         self._epoch = 0
         self.end = 0
@@ -227,7 +233,7 @@ class Parking:
         """Let a lane that nobody is handling have its turn when it is due; only if its head has `changed`, if given."""
         head = self._view.head(lane) if self._view.count else None
         if head is not None and head.ready and changed in (None, head.offset):
-            self._view.offer(lane, head)
+            self._view.offer(lane, head if head.due <= self._latest else replace(head, due=self._latest))
 
     def take_turn(self, now: int, below: int, doors: Doors) -> tuple[ParkedEvent, bool] | None:
         """Take the next event whose turn it is, and say whether it is a probe.
@@ -240,8 +246,15 @@ class Parking:
         return None if turn is None else (self._kept(turn[0]), turn[1])
 
     def look_again(self, doors: Doors, now: int) -> None:
-        """Take note of the time: doors that were shut may not be so any more."""
+        """Take note of the time: doors that were shut may not be so any more.
+
+        And no turn is further off than the longest wait there is: it would be one that a clock has set which was wrong,
+        ours before it was set back, or an earlier owner's.
+        """
+        before, self._latest = self._latest, now + self._longest
         if self._view.count:
+            if self._latest < before:
+                self._view.bring_forward(self._latest)
             self._view.look_again(doors, now)
 
     def put_back(self, waiting: Waiting) -> None:

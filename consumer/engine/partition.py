@@ -40,7 +40,7 @@ class PartitionEngine:
         self.bounds = bounds
         self._frontier = Frontier(committed.frontier)
         self.lanes = self._lanes = Lanes()
-        self._parking = Parking(view)
+        self._parking = Parking(view, policy.parked.longest)
         self._turns: set[bytes] = set()
         self._doors = policy.doors
         self._dying = Dying()
@@ -95,7 +95,7 @@ class PartitionEngine:
 
     def records_read(self, records: Sequence[Waiting | Unreadable], now: int) -> list[Command]:
         """Take records of the source partition, in offset order."""
-        self._now = max(self._now, now)
+        self._now = now
         commands: list[Command] = []
         for record in records:
             commands.extend(self._admit(record))
@@ -122,7 +122,7 @@ class PartitionEngine:
         why = self._doors.why_stopped(waiting, full=self.paused)
         if why is None:
             return None
-        self._now = max(self._now, now)
+        self._now = now
         behind = self._drop_lane(waiting.lane)
         if waiting.parked:
             self._parking.put_back(waiting)
@@ -136,7 +136,7 @@ class PartitionEngine:
         waits until the outcome is acknowledged, since the next owner must not see the lane go on without it. What
         failed, failed with the lane's patience at its end.
         """
-        self._now = max(self._now, ending.ended)
+        self._now = ending.ended
         if self._doors.closed and endings.shows_that_keys_work(ending.result):
             self._doors.open(door_of(waiting.event))
         if isinstance(ending.result, Failed):
@@ -180,7 +180,7 @@ class PartitionEngine:
 
     def tick(self, now: int) -> list[Command]:
         """Take note of the time: what is due, and what keeps the parked log long."""
-        self._now = max(self._now, now)
+        self._now = now
         if self._letting_go or not self.running:
             return []
         self._parking.look_again(self._doors, self._now)

@@ -74,6 +74,11 @@ class ParkedBudget:
     attempts: int
     seconds: float
 
+    @property
+    def longest(self) -> int:
+        """Give the longest wait that `due` can ask for of what is not given up, in milliseconds."""
+        return int((max(self.seconds, self.backoff.most) + self.backoff.most) * 1000)
+
     def due(self, tried: Tried, failed: Failed, now: int) -> int:
         """Decide when the next turn is due; `now` and what is given are milliseconds since the epoch."""
         wait = self.backoff.wait(tried.turns + 1, retry_after=failed.retry_after, jitter=failed.jitter)

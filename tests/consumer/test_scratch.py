@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ LANES = (b"acme/one", b"acme/two", b"blue/one")
 OFFSETS = st.integers(0, 11)
 DUES = st.integers(0, 9)
 INTERVAL = 3
+LONGEST = 4
 ROWS = st.lists(
     st.tuples(OFFSETS, st.sampled_from(LANES), DUES, st.sampled_from((b"1", b"2")), st.booleans()),
     max_size=8,
@@ -67,6 +68,7 @@ class ScratchMachine(RuleBasedStateMachine):
         self.doors = Doors(INTERVAL)
         self.probes: dict[bytes, int] = {}
         self.closed_at = 0
+        self.now = 0
         self.ended: dict[int, str] = {}
         self.position = 0
 
@@ -180,9 +182,11 @@ class ScratchMachine(RuleBasedStateMachine):
     @rule(now=DUES, below=st.integers(0, 12), fails=st.booleans())
     def has_its_turn(self, now: int, below: int, *, fails: bool) -> None:
         """Take the first turn of a door that has one and is open, or may be probed; the event waits again, or ends."""
+        self.clock_says(now)
         possible: dict[bytes, tuple[int, int, bytes]] = {}
         for lane, head in sorted(self.turns.items(), key=lambda turn: (turn[1].due, turn[1].offset), reverse=True):
-            if head.due <= now and head.offset < below and self.probes.get(door(lane), now) <= now:
+            may_be_called = not now < self.probes.get(door(lane), now) <= now + INTERVAL
+            if head.due <= now and head.offset < below and may_be_called:
                 possible[door(lane)] = (head.due, head.offset, lane)
         self.scratch.look_again(self.doors, now)
         turn = self.scratch.take_turn(now, below, self.doors)
@@ -203,6 +207,13 @@ class ScratchMachine(RuleBasedStateMachine):
         elif not fails:
             self.scratch.end(taken)
             self.kept[taken].ended = True
+
+    def clock_says(self, now: int) -> None:
+        """Let no turn be too far off when the clock has been set back."""
+        if now < self.now:
+            self.scratch.bring_forward(now + LONGEST)
+            self.turns = {lane: replace(head, due=min(head.due, now + LONGEST)) for lane, head in self.turns.items()}
+        self.now = now
 
     @rule(offset=OFFSETS)
     def is_removed(self, offset: int) -> None:

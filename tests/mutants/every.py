@@ -5,6 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
+from tests.mutants.in_the_clock import CLOCK
 from tests.mutants.in_the_driver import DRIVER
 from tests.mutants.in_the_engine import ENGINE
 from tests.mutants.in_the_parking import PARKING
@@ -13,7 +14,7 @@ from tests.mutants.mutant import catch
 from tests.simulation.many import collect_rarely
 from tests.simulation.run import Failure
 
-MUTANTS = (*TAKEOVER, *ENGINE, *PARKING, *DRIVER)
+MUTANTS = (*TAKEOVER, *ENGINE, *PARKING, *CLOCK, *DRIVER)
 
 
 def catch_each(seeds: int) -> list[Failure | None]:

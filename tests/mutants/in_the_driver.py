@@ -122,12 +122,13 @@ DRIVER = (
         "read back to a watermark",
         "up to our own mark, not to a watermark",
         lambda: replaced(taking_over, "step", _read_to_the_watermark),
+        rare=11,
     ),
     Mutant(
         "commands of a past tenure carried out",
         "commands of a past tenure are dropped †",
         lambda: replaced(Subscription, "holds", lambda *_: True),
-        rare=1_005,
+        rare=1_075,
     ),
     Mutant("no lease", "a call starts only within a lease", lambda: replaced(Lease, "valid", lambda *_: True)),
     Mutant("lease too long", "shorter than the session timeout", lambda: replaced(members, "LEASE_SHARE", 2.0)),
@@ -135,24 +136,31 @@ DRIVER = (
         "settled under the next tenure",
         "history: result of an old assignment",
         _late_results_end_under_the_present_tenure,
+        rare=11,
     ),
     Mutant(
         "failed outcome skipped",
         "history: failed write",
         lambda: replaced(Writes, "not_written", _skipping(WriteOutcome)),
+        rare=18,
     ),
     Mutant(
-        "failed park skipped", "history: failed write", lambda: replaced(Writes, "not_written", _skipping(WritePark))
+        "failed park skipped",
+        "history: failed write",
+        lambda: replaced(Writes, "not_written", _skipping(WritePark)),
+        rare=18,
     ),
     Mutant(
         "failed dead letter skipped",
         "history: failed dead letter",
         lambda: replaced(Writes, "not_written", _skipping(WriteDead)),
+        rare=38,
     ),
     Mutant(
         "deleted before it is committed",
         "records are deleted below the committed P",
         lambda: replaced(Tenure, "trimmable", _trimmable_before_the_commit),
+        rare=40,
     ),
     Mutant(
         "read back from another partition",

@@ -15,12 +15,19 @@ from tests.mutants.mutant import Mutant, replaced
 _ADD = Lanes.add
 _BACKOFF = Backoff.wait
 _CALL_ENDED = PartitionEngine.call_ended
+_DEAD_WRITTEN = PartitionEngine.dead_written
 _COMMITTABLE: Callable[[PartitionEngine], Committed | None] = vars(PartitionEngine)["committable"].fget
 
 
 def _start_next_at_once(self: PartitionEngine, waiting: Waiting, ending: Ending) -> list[Command]:
     commands = _CALL_ENDED(self, waiting, ending)
     return commands + self._unblock(waiting.lane, waiting.offset)
+
+
+def _start_next_once_its_letter_is_written(self: PartitionEngine, offset: int) -> list[Command]:
+    dying, _ = self._dying._of[offset]  # noqa: SLF001 - a mutant looks at what is private too
+    commands = _DEAD_WRITTEN(self, offset)
+    return commands + self._unblock(dying.lane, offset) if isinstance(dying, Waiting) else commands
 
 
 def _settle_before_acknowledgement(self: PartitionEngine, waiting: Waiting, ending: Ending) -> list[Command]:
@@ -75,6 +82,11 @@ ENGINE = (
         lambda: replaced(PartitionEngine, "call_ended", _start_next_at_once),
     ),
     Mutant(
+        "next starts before a dead one is durable",
+        "after dead, ignored, superseded only when acknowledged †",
+        lambda: replaced(PartitionEngine, "dead_written", _start_next_once_its_letter_is_written),
+    ),
+    Mutant(
         "settled before acknowledged",
         "acknowledged, the event is settled †",
         lambda: replaced(PartitionEngine, "call_ended", _settle_before_acknowledgement),
@@ -103,6 +115,7 @@ ENGINE = (
         "letting go starts calls",
         "letting go: start nothing",
         lambda: replaced(PartitionEngine, "let_go", lambda _: None),
+        rare=26,
     ),
     Mutant("lane of many", "one at a time per lane", lambda: replaced(Lanes, "add", _start_every_event_at_once)),
     Mutant(

@@ -224,6 +224,7 @@ PARKING = (
         "turn above the read position",
         "a parked event at or above the read position waits †",
         lambda: replaced(Parking, "take_turn", _turn_of_what_is_not_read),
+        rare=24,
     ),
     Mutant(
         "turn before it is due",
@@ -269,6 +270,7 @@ PARKING = (
         "scratch full for ever",
         "what is parked waits until it is read past, and reading for it",
         lambda: replaced(PartitionEngine, "_limits", property(_bounds_as_they_are)),
+        rare=12,
     ),
     Mutant(
         "scratch without bound",
@@ -289,11 +291,13 @@ PARKING = (
         "a tenant's wrong keys are the event's fault",
         "misconfigured is no fault of the event",
         lambda: replaced(PartitionEngine, "_failed", _misconfigured_counts_as_a_turn),
+        rare=33,
     ),
     Mutant(
         "a closed door stops nobody on the way to it",
         "one event per interval while misconfigured",
         lambda: replaced(PartitionEngine, "turned_away", lambda *_: None),
+        rare=11,
     ),
     Mutant(
         "probes without an interval",
@@ -304,6 +308,7 @@ PARKING = (
         "a door that was opened is not looked at again",
         "go on as soon as one succeeds or the configuration changes",
         lambda: replaced(Doors, "next_look", lambda *_: 1 << 60),
+        rare=33,
     ),
     Mutant(
         "held doors get turns",
@@ -314,12 +319,13 @@ PARKING = (
         "a turn is kept while its destination is down",
         "what is parked for a destination that is down gives its turn back",
         lambda: replaced(Doors, "why_stopped", _held_keeps_its_turn),
+        rare=11,
     ),
     Mutant(
         "a destination that is down is the event's fault",
         "nothing is given up while it is held",
         lambda: replaced(PartitionEngine, "_failed", _an_outage_counts_as_a_turn),
-        rare=186,
+        rare=158,
     ),
     Mutant("attempts counted anew", "promise 6: budgets end", lambda: replaced(endings, "after", _count_anew)),
     Mutant(

@@ -11,9 +11,9 @@ from tests.simulation.run import Failure, simulate
 class Mutant:
     """A bug: its name, the rule of the takeover (or the history of other projects) that it breaks, and the patch.
 
-    `rare` is a seed that is known to find a bug which few do. It is tried first, to save time: when a change of the
-    code has given that seed another course, the usual hunt follows. `test` is one that fails for a bug which hardly any
-    seed meets.
+    `rare` is a seed that is known to find a bug which the first seeds do not. It is tried first, to save time: when a
+    change of the code has given that seed another course, the usual hunt follows, and shows the next such seed. `test`
+    is one that fails for a bug which hardly any seed meets.
     """
 
     name: str

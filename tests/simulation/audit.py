@@ -6,7 +6,7 @@ A check's name says which promise of the design it defends, or which rule of the
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from consumer.engine.commands import WriteDead
+from consumer.engine.commands import Log, WriteDead
 from consumer.engine.committed import read_committed
 from consumer.engine.endings import BUDGET_SPENT, Unreadable
 from consumer.engine.lanes import Waiting
@@ -50,7 +50,7 @@ class Audit:
         position = len(journal.outcomes)
         journal.outcomes.append(record)
         if isinstance(record, Taken):
-            facts.mark = position
+            facts.mark, facts.marked_epoch = position, record.epoch
             self._mark_landed(facts, record)
             if journal.holder is None or record.epoch > journal.holder.epoch:
                 journal.holder = record
@@ -92,12 +92,14 @@ class Audit:
         counts = journal.fold.add(position, note)
         match note:
             case Taken():
-                facts.parked_mark = position
+                facts.parked_mark, facts.parked_marked_epoch = position, note.epoch
                 self._mark_landed(facts, note)
             case Settle(offset=offset):
                 self._settle_landed(journal, facts, offset, position)
             case Park() if counts:
                 journal.parked_ever.add(note.offset)
+                if facts.leapt or (before is not None and before[0] in journal.odd and before[1].due == note.due):
+                    journal.odd.add(position)
                 self._see_park(note, None if before is None else before[1])
             case Park():
                 self.seen["zombie's park lands behind the next owner's mark"] += 1
@@ -144,6 +146,16 @@ class Audit:
         if below > journal.low:
             journal.low = below
             self.seen["parked records deleted"] += 1
+
+    def stranger_landed(self, partition: int, log: Log, taken: Taken) -> None:
+        """Note a mark that no member of the group has written: nobody owns anything by it."""
+        journal = self.journals[partition]
+        if log is Log.OUTCOMES:
+            journal.outcomes.append(taken)
+        else:
+            entry = _read(taken, len(journal.parked))
+            journal.parked.append(entry)
+            journal.fold.add(entry.position, taken)
 
     # Takeover and commits.
 

@@ -25,7 +25,7 @@ def handle(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot) -> St
     """Handle an event until it is done or its lane's budget is spent; a parked one is tried once."""
     budget = member.world.setup.budget
     budget = replace(budget, attempts=1) if waiting.parked else budget
-    begun, called, attempts = member.world.now, member.now, 0
+    called, attempts = member.now, 0
     while True:
         attempts += 1
         if not (yield from _leased(member, tenure, waiting)):
@@ -33,7 +33,7 @@ def handle(member: "Member", tenure: Tenure, waiting: Waiting, slot: Slot) -> St
         result = yield from _attempt(member, tenure, waiting, attempts)
         wait = None
         if isinstance(result, Failed) and not (result.permanent or result.misconfigured):
-            elapsed = member.world.now - begun
+            elapsed = (member.now - called) / 1000
             wait = budget.wait(attempts, elapsed, retry_after=result.retry_after, jitter=result.jitter)
         if wait is None:
             break
@@ -75,6 +75,7 @@ def _attempt(member: "Member", tenure: Tenure, waiting: Waiting, attempts: int) 
         offset=waiting.offset,
         starts=world.now,
         ends=world.now + seconds,
+        clock=member.now,
         parked=waiting.parked,
     )
     world.note(member.process.name, lambda: f"{tenure.facts} calls {call.offset}, attempt {attempts}")

@@ -1,17 +1,20 @@
-"""What goes wrong in a run: members crash, freeze, are cut off, come and go; operators reset offsets."""
+"""What goes wrong in a run: members crash, freeze, are cut off, come and go; clocks leap; operators reset offsets."""
 
 from collections.abc import Collection
 from functools import partial
 
 from consumer.engine.commands import WriteDead, WriteOutcome, WritePark, WriteSettle
+from tests.simulation import stranger
 from tests.simulation.member import Member
 from tests.simulation.scheduler import Process, Steps
-from tests.simulation.setup import TENANTS, draw_record
+from tests.simulation.setup import EPOCH, TENANTS, draw_record
 from tests.simulation.world import World
 
 _MOST_MEMBERS = 4
 _OTHERS_WORK = 0.8
 """How often there are destinations that are not down, while some are."""
+_LEAPS = ((0, 0), (0, 0), (0, 0), (50, 3_000), (3_000, 60_000), (3_600_000, 86_400_000), (10**11, 2 * 10**12))
+"""From right, by way of seconds and hours, to years: how wrong a clock may be, in milliseconds."""
 _CRASHES = {
     WriteOutcome: "crash between the end of a call and the acknowledgement of its outcome",
     WritePark: "crash between a park and its acknowledgement",
@@ -33,6 +36,7 @@ class Chaos:
         self.members: list[Member] = []
         for _ in range(world.setup.members):
             self._start()
+        world.claimed = partial(stranger.come, world)
         self._operator.spawn(self._webhooks())
         self._operator.spawn(self._trouble())
 
@@ -55,7 +59,7 @@ class Chaos:
     def _trouble(self) -> Steps[None]:
         actions = (
             (self._crash, 4), (self._freeze, 5), (self._cut, 4), (self._join, 3), (self._leave, 2), (self._reset, 1),
-            (self._misconfigure, 2), (self._hold, 3),
+            (self._misconfigure, 2), (self._hold, 3), (self._leap, 1),
         )  # fmt: skip
         choices, weights = [action for action, _ in actions], [weight for _, weight in actions]
         while self._world.now < self._world.setup.chaos:
@@ -139,6 +143,29 @@ class Chaos:
         self._world.seen("cut off from Kafka")
         member.process.cut_until = self._world.now + seconds
         self._operator.later(seconds, self._world.wake_readers)
+
+    def _leap(self) -> None:
+        """Set a member's clock wrong, as when its machine was asleep; it may stay so, or be set right by NTP."""
+        alive = self._alive()
+        if alive:
+            member = self._rng.choice(alive)
+            self._set_clock(member, self._rng.choice(_LEAPS))
+            self._operator.later(
+                self._rng.uniform(0.5, 15.0), partial(self._set_clock, member, self._rng.choice(_LEAPS))
+            )
+
+    def _set_clock(self, member: Member, leap: tuple[int, int]) -> None:
+        if not member.process.alive:
+            return
+        before = member.now
+        wrong_by = self._rng.choice((-1, 1)) * self._rng.randint(*leap)
+        member.leap(max(wrong_by, -EPOCH))
+        if member.now == before:
+            return
+        self._note(f"lets the clock of {member.process.name} leap by {(member.now - before) / 1000:.1f} s")
+        self._world.seen("clock leaps forwards" if member.now > before else "clock leaps back")
+        if member.process.frozen:
+            self._world.seen("clock leaps while its process is frozen")
 
     def _misconfigure(self) -> None:
         tenant = self._rng.choice(TENANTS)

@@ -13,12 +13,16 @@ class Violation(AssertionError):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Call:
-    """One attempt, as the called side sees it: it goes on to its end even if its caller dies."""
+    """One attempt, as the called side sees it: it goes on to its end even if its caller dies.
+
+    `clock` is the time of its start by the caller's clock, in milliseconds since the epoch.
+    """
 
     tenure: "Facts"
     offset: int
     starts: float
     ends: float
+    clock: int
     parked: bool = False
 
 
@@ -26,10 +30,11 @@ class Call:
 class Facts:
     """What is true of one tenure. `ended` says since when its member does not own the partition, and how that came.
 
-    `mark` and `parked_mark` are where its mark lies in the logs; `not_before` what it was told by Retry-After; `called`
-    what it called, `done` what it finished, `open` what it called and has no acknowledged outcome of.
+    `mark` and `parked_mark` are where its mark lies in the logs, and `marked_epoch` and `parked_marked_epoch` what it
+    says there; `not_before` what it was told by Retry-After; `called` what it called, `done` what it finished, `open`
+    what it called and has no acknowledged outcome of.
     `parked_up_to` is the highest offset that it found parked; `turns` counts its parked calls, and `full` the records
-    that came although its scratch was full.
+    that came although its scratch was full. `leapt` says that its member's clock has leapt, and may be wrong.
     """
 
     member: str
@@ -41,6 +46,8 @@ class Facts:
     claimed_epoch: int = 0
     mark: int | None = None
     parked_mark: int | None = None
+    marked_epoch: int = 0
+    parked_marked_epoch: int = 0
     bound: int = 0
     may_be_followed: set[int] = field(default_factory=set)
     not_before: dict[int, float] = field(default_factory=dict)
@@ -51,6 +58,7 @@ class Facts:
     parked_up_to: int = -1
     turns: int = 0
     full: int = 0
+    leapt: bool = False
     ended: float | None = None
 
     def __str__(self) -> str:

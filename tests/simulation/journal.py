@@ -54,7 +54,8 @@ class Journal:
     `landed` says where the first outcome of each event lies, and `last` the last one; `known` those that the next owner
     has to know, with their time. `parked_ever` are the events that were parked by a record that counted, `dead` those
     in the dead letters; `low` is the position below which the parked log is deleted. `faults` counts the calls of each
-    event that failed for a reason of its own.
+    event that failed for a reason of its own. `odd` are the positions of parks whose time was given by a clock that had
+    leapt.
     """
 
     source: list[Waiting | Unreadable] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Journal:
     known: dict[int, tuple[int, float]] = field(default_factory=dict)
     last: dict[int, int] = field(default_factory=dict)
     parked_ever: set[int] = field(default_factory=set)
+    odd: set[int] = field(default_factory=set)
     settled: dict[int, int] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)
     faults: Counter[int] = field(default_factory=Counter)

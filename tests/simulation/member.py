@@ -34,6 +34,7 @@ from tests.simulation.facts import Violation
 from tests.simulation.outage import Outage
 from tests.simulation.producer import Producer
 from tests.simulation.scheduler import Future, Process, Steps, Task
+from tests.simulation.setup import EPOCH
 from tests.simulation.subscription import Assignment, Subscription
 from tests.simulation.taking_over import take_over
 from tests.simulation.tenure import Lease, Tenure, let_go
@@ -50,22 +51,25 @@ class Member:
         self.tenures: dict[int, Tenure] = {}
         self.slots = Slots(world.setup.slots)
         self.doors = AuditedDoors(world)
+        self._wrong_by, self._leapt = 0, False
         self.outage = Outage(self)
         self.producer = Producer(process, world)
         self.writes = Writes(self)
         self.subscription = Subscription(self)
-        for work in (
-            self._commit_regularly(),
-            self._tick_regularly(),
-            self._trim_regularly(),
-            self.outage.release_regularly(),
-        ):
+        for work in (self._commit_regularly(), self._tick_regularly(), self._trim_regularly()):
             process.spawn(work)
 
     @property
     def now(self) -> int:
-        """Give the time in milliseconds."""
-        return int(self.world.now * 1000)
+        """Give the time in milliseconds, by a clock that may be wrong."""
+        return EPOCH + int(self.world.now * 1000) + self._wrong_by
+
+    def leap(self, wrong_by: int) -> None:
+        """Let the clock be wrong by so many milliseconds from now on."""
+        self._leapt, self._wrong_by = True, wrong_by
+        self.doors.clock_leapt()
+        for tenure in self.tenures.values():
+            tenure.facts.leapt = True
 
     # Told by the subscription.
 
@@ -155,6 +159,7 @@ class Member:
     def _begin(self, assignment: Assignment) -> Tenure:
         committed = read_committed(assignment.start, assignment.metadata)
         number = assignment.facts.partition
+        assignment.facts.leapt = self._leapt
         place = Place(group="group", member=self.process.name, topic="source", partition=number)
         bounds, scratch = self._share(len(self.tenures) + 1), Scratch()
         policy = replace(self.world.setup.policy, doors=self.doors)

@@ -26,6 +26,7 @@ class Outage:
     def __init__(self, member: "Member") -> None:
         self._member = member
         self._waiting: list[tuple[Tenure, Waiting]] = []
+        self._releasing = False
         self._ramp: Collection[bytes] = frozenset()
 
     def ramp(self, tenants: Collection[str]) -> None:
@@ -54,14 +55,18 @@ class Outage:
         """Let an event wait for a permission."""
         self._member.world.seen("event waits for a destination that is down")
         self._waiting.append((tenure, waiting))
+        if not self._releasing:
+            self._releasing = True
+            self._member.process.spawn(self._release())
 
-    def release_regularly(self) -> Steps[None]:
-        """Let start what may start, and drop what is settled otherwise, for ever."""
-        while True:
+    def _release(self) -> Steps[None]:
+        """Let start what may start, and drop what is settled otherwise, for as long as there is anything."""
+        while self._waiting:
             yield _TICK
             waiting, self._waiting = self._waiting, []
             for tenure, each in waiting:
                 self._look_at(tenure, each)
+        self._releasing = False
 
     def _look_at(self, tenure: Tenure, waiting: Waiting) -> None:
         if not self._member.is_wanted(tenure, waiting):

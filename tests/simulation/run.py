@@ -58,5 +58,5 @@ def simulate(seed: int, trace: Callable[[str], None] | None = None) -> Report:
 
 def _run(world: World) -> None:
     chaos = Chaos(world)
-    world.scheduler.run(world.setup.chaos + _QUIET_SECONDS, lambda: chaos.over and world.done)
+    world.scheduler.run(world.setup.chaos + _QUIET_SECONDS, lambda: world.done and chaos.over)
     world.check_end()

@@ -4,6 +4,7 @@ Work within a process is written as generators: `yield 0.5` sleeps, `yield futur
 """
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -19,6 +20,8 @@ class Scheduler:
     def __init__(self) -> None:
         self.now = 0.0
         self._heap: list[tuple[float, int, Process | None, Act]] = []
+        self._soon: deque[tuple[Process | None, Act]] = deque()
+        """What is to happen at the present time: behind everything in the heap with that time, since asked later."""
         self._sequence = 0
 
     def later(self, seconds: float, act: Act) -> None:
@@ -30,13 +33,20 @@ class Scheduler:
 
         What has to stay in order needs an exact time: adding a difference to another one would round.
         """
-        self._sequence += 1
-        heapq.heappush(self._heap, (time, self._sequence, process, act))
+        if time <= self.now:
+            self._soon.append((process, act))
+        else:
+            self._sequence += 1
+            heapq.heappush(self._heap, (time, self._sequence, process, act))
 
     def run(self, until: float, done: Callable[[], bool]) -> bool:
         """Go on until `done`, which is True then, or until this time."""
-        while self._heap and self._heap[0][0] <= until:
-            self.now, _, process, act = heapq.heappop(self._heap)
+        heap, soon = self._heap, self._soon
+        while soon or (heap and heap[0][0] <= until):
+            if soon and not (heap and heap[0][0] <= self.now):
+                process, act = soon.popleft()
+            else:
+                self.now, _, process, act = heapq.heappop(heap)
             if process is None:
                 act()
             elif process.alive:
@@ -129,7 +139,7 @@ class Task(Generic[T]):
         self._process = process
         self._steps = steps
         self.finished: Future[T | None] = Future()
-        process.later(0.0, partial(self._step, None))
+        process.later(0.0, self._step)
 
     def cancel(self) -> None:
         """End it where it waits."""
@@ -137,7 +147,7 @@ class Task(Generic[T]):
             self._steps.close()
             self.finished.resolve(None)
 
-    def _step(self, value: object) -> None:
+    def _step(self, value: object = None) -> None:
         if self.finished.done:
             return
         try:
@@ -148,7 +158,7 @@ class Task(Generic[T]):
         if isinstance(wanted, Future):
             wanted.then(self._continue)
         else:
-            self._process.later(wanted, partial(self._step, None))
+            self._process.later(wanted, self._step)
 
     def _continue(self, value: object) -> None:
         self._process.later(0.0, partial(self._step, value))

@@ -12,6 +12,8 @@ from schemas.event import Environment, Event
 from schemas.record import ReceivedRecord, to_record
 
 _RECEIVED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+EPOCH = int(_RECEIVED_AT.timestamp() * 1000)
+"""When a run begins, in milliseconds, by a clock that is right."""
 TENANTS = ("acme", "blue", "coral")
 _LANES = ("acme/one", "acme/two", "blue/one", "blue/two", "coral/one", "coral/two")
 _PARKED_BYTES = 600

@@ -6,7 +6,7 @@ from tests.simulation.many import Summary, run_many, together
 from tests.simulation.run import simulate
 
 pytestmark = pytest.mark.timeout(300)  # other work may share the cores
-RUNS = 1_200
+RUNS = 2_000
 INTERESTING = (
     "call cancelled while letting go",
     "call failed",
@@ -16,6 +16,9 @@ INTERESTING = (
     "call repeated that was open when its member went",
     "call waits for the lease",
     "claim refused",
+    "clock leaps back",
+    "clock leaps forwards",
+    "clock leaps while its process is frozen",
     "closed door opened by a new configuration",
     "commit not answered",
     "commit of a dead member is taken",
@@ -58,6 +61,11 @@ INTERESTING = (
     "room made for other destinations",
     "scratch full",
     "stopped in good order",
+    "stranger's mark in the owner's name",
+    "stranger's mark of a higher epoch in outcomes",
+    "stranger's mark of a higher epoch in parked",
+    "stranger's mark of the same epoch in outcomes",
+    "stranger's mark of the same epoch in parked",
     "superseded in memory",
     "superseded in the parked log",
     "takeover with parked events",
@@ -66,6 +74,7 @@ INTERESTING = (
     "turn given back, its destination is down",
     "turn spared, its destination went down",
     "turn taken by a later owner",
+    "turn that a leaping clock has put off is not waited for",
     "turned away at a closed door",
     "void park read back",
     "write of a dead member lands",

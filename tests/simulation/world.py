@@ -33,7 +33,7 @@ class World:
     """All that members share. `trace` takes a line for each thing that happens; None to go faster.
 
     `done` says whether there was nothing left to do at the latest commit; `misconfigured` are tenants for whom no call
-    works.
+    works. `claimed` is told of each claim that is taken.
     """
 
     setup: Setup
@@ -47,6 +47,7 @@ class World:
     tenures: list[Facts] = field(default_factory=list)
     done: bool = False
     misconfigured: set[str] = field(default_factory=set)
+    claimed: Callable[[Facts], None] = field(init=False)
     handling: list[Handling] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -105,6 +106,7 @@ class World:
         number = commit.tenure.partition
         if commit.claims:
             self.audit.claim_landed(commit.tenure, commit.committed.epoch, self.now)
+            self.claimed(commit.tenure)
         self.audit.commit_landed(commit.tenure, commit.offset, commit.metadata)
         self.audit.start_carried_on(commit.tenure, self.group.committed.get(number), (commit.offset, commit.metadata))
         if commit.offset < self.group.committed.get(number, (0, ""))[0]:

@@ -26,6 +26,14 @@ def test_a_closed_door_lets_one_through_in_each_interval() -> None:
     assert doors.next_look(ACME, 1_201) == 1_300
 
 
+def test_a_clock_that_leapt_back_leaves_no_door_closed_for_longer_than_an_interval() -> None:
+    """By that clock the next probe would be years off, and with it all of the tenant's events."""
+    doors = Doors(100)
+    doors.close(ACME, 1_000_000)
+    assert doors.next_look(ACME, 1_000) == 1_100
+    assert [doors.take_probe(ACME, at) for at in (1_000, 1_099, 1_100)] == [True, False, True]
+
+
 def test_a_held_door_lets_nobody_through() -> None:
     """Who probes whether a destination is back is not decided here."""
     doors = Doors(100)
