@@ -3,7 +3,7 @@
 Nothing here is async: a command has nothing else to do meanwhile.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -48,13 +48,15 @@ def committed_offsets(settings: ConsumerSettings, partitions: Iterable[int]) -> 
     }
 
 
-def start_at(settings: ConsumerSettings, milliseconds: int) -> Mapping[int, int]:
+def start_at(
+    settings: ConsumerSettings, milliseconds: int, metadata: Callable[[int], str] = lambda _: ""
+) -> Mapping[int, int]:
     """Let a new group begin with what was appended at or after a time; give the offset for each partition.
 
-    A partition with nothing since then begins at its end. A group that has begun already, or that somebody else begins
-    just now, goes on from where it is, and none is given: else a restart with the same command would handle events
-    again, or lose some. Raises Retryable if Kafka does not answer, and ConfigurationError if the group has members and
-    none of them has committed anything.
+    `metadata` writes for each offset what is committed beside it. A partition with nothing since then begins at its
+    end. A group that has begun already, or that somebody else begins just now, goes on from where it is, and none is
+    given: else a restart with the same command would handle events again, or lose some. Raises Retryable if Kafka does
+    not answer, and ConfigurationError if the group has members and none of them has committed anything.
     """
     with open_scanner(settings) as scanner:
         histories = scanner.histories(settings.topic)
@@ -62,7 +64,7 @@ def start_at(settings: ConsumerSettings, milliseconds: int) -> Mapping[int, int]
             return {}
         offsets = scanner.offsets_at(settings.topic, milliseconds, histories)
     try:
-        _commit(settings, offsets)
+        _commit(settings, {number: (offset, metadata(offset)) for number, offset in offsets.items()})
     except ConfigurationError:
         if committed_offsets(settings, histories):
             return {}
@@ -70,8 +72,8 @@ def start_at(settings: ConsumerSettings, milliseconds: int) -> Mapping[int, int]
     return offsets
 
 
-def _commit(settings: ConsumerSettings, offsets: Mapping[int, int]) -> None:
-    wanted = [TopicPartition(settings.topic, number, offset) for number, offset in offsets.items()]
+def _commit(settings: ConsumerSettings, places: Mapping[int, tuple[int, str]]) -> None:
+    wanted = [TopicPartition(settings.topic, number, *place) for number, place in places.items()]
     with _client(settings) as client:
         while_coordinator_moves(_ANSWER_SECONDS)(_commit_all, client, wanted)
 

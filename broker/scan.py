@@ -4,7 +4,7 @@ For commands that look through a log; a takeover reads one partition with `broke
 a command has nothing else to do meanwhile.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -47,6 +47,13 @@ class Scanner:
 
     def __init__(self, client: Consumer) -> None:
         self._client = client
+
+    def topics(self) -> Collection[str]:
+        """Name all topics of the cluster that these settings may see."""
+        try:
+            return frozenset(self._client.list_topics(timeout=_ANSWER_SECONDS).topics)
+        except KafkaException as error:
+            raise Retryable(f"topics: {kafka_error(error).str()}") from None
 
     def histories(self, topic: str, wanted: Container[int] | None = None) -> Mapping[int, History]:
         """Ask which records of each partition exist, or of those `wanted`. An unknown topic has no partitions."""

@@ -57,12 +57,18 @@ class ParkedFold:
 
 
 def settled_stretches(stretches: Mapping[int, range], committed: Mapping[int, CommittedOffset]) -> Mapping[int, range]:
-    """Cut stretches at the committed frontier: what lies beyond it is in progress, and not missing."""
+    """Cut stretches to what the group has passed, and so may have lost.
+
+    Beyond the committed frontier events are in progress; in front of where the group began they are none of its own.
+    """
     return {
-        number: range(stretch.start, max(stretch.start, min(stretch.stop, committed[number].offset)))
-        for number, stretch in stretches.items()
-        if number in committed
+        number: _settled(stretch, committed[number]) for number, stretch in stretches.items() if number in committed
     }
+
+
+def _settled(stretch: range, committed: CommittedOffset) -> range:
+    start = max(stretch.start, read_committed(committed.offset, committed.metadata).events_from or 0)
+    return range(start, max(start, min(stretch.stop, committed.offset)))
 
 
 def read_accounted(
@@ -76,8 +82,8 @@ def read_accounted(
     accounted = Accounted(stretches)
     for partition, offset in _parked(logs, committed):
         accounted.add(partition, offset)
-    for partition, offset in _ended(logs, since):
-        accounted.add(partition, offset)
+    for partition, outcome in read_ended(logs, since):
+        accounted.add(partition, outcome.offset)
     return accounted
 
 
@@ -100,7 +106,8 @@ def _parked(logs: Watched, committed: Mapping[int, CommittedOffset]) -> Iterator
                 yield record.partition, offset
 
 
-def _ended(logs: Watched, since: int) -> Iterator[tuple[int, int]]:
+def read_ended(logs: Watched, since: int) -> Iterator[tuple[int, Ended]]:
+    """Read the group's outcomes from a time in milliseconds on, each with its partition; raises as above."""
     topic = logs.topics.outcomes
     histories = logs.scanner.histories(topic)
     starts = logs.scanner.offsets_at(topic, max(0, since - CLOCKS_MILLISECONDS), histories)
@@ -111,7 +118,7 @@ def _ended(logs: Watched, since: int) -> Iterator[tuple[int, int]]:
             _pass_garbage(error)
         else:
             if isinstance(outcome, Ended):
-                yield record.partition, outcome.offset
+                yield record.partition, outcome
 
 
 def _pass_garbage(error: UnreadableRecord) -> None:

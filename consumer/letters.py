@@ -1,12 +1,14 @@
 """Dead letters: find them, say whether they were sent again, and send them again once what killed them is mended."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import nlargest
 
 from broker.history import History
+from consumer.accounted import read_ended
+from consumer.otherwise import About, Otherwise
 from consumer.replay import note_resends, readable
 from consumer.resending import Report, carry_out
 from consumer.resends import Resends
@@ -105,16 +107,26 @@ def find_letters(settings: ConsumerSettings, name: str, *, watch: Watch = unwatc
 def redrive(
     settings: ConsumerSettings, request: RedriveRequest, *, dry_run: bool = True, watch: Watch = unwatched
 ) -> Report:
-    """Send the events of dead letters again, or count those that would be; what was sent again already is not.
+    """Send the events of dead letters again, or count those that would be.
+
+    What was sent again already is not, nor what ended otherwise after its letter had been written.
 
     Raises what `replay` does.
     """
     report = Report(group=settings.group, replay=REDRIVE, dry_run=dry_run, rate=request.rate)
-    with open_watched(settings, watch) as logs, closing(Resends(settings.group, REDRIVE)) as resends:
+    with (
+        open_watched(settings, watch) as logs,
+        closing(Resends(settings.group, REDRIVE)) as resends,
+        closing(Otherwise()) as otherwise,
+    ):
         histories, stretches = logs.source(), _all(logs)
-        note_resends(logs, _starts(_letters(logs, request.filter, stretches)), resends)
+        asked = _Asked(otherwise=otherwise)
+        note_resends(logs, _starts(asked.about(_letters(logs, request.filter, stretches))), resends)
+        if asked.since is not None:
+            otherwise.note(read_ended(logs, asked.since))
         known = _Known(resends=resends, histories=histories)
-        meant = _meant(_letters(logs, request.filter, stretches), known, report, expired=request.expired)
+        left = _not_otherwise(_letters(logs, request.filter, stretches), otherwise, report)
+        meant = _meant(left, known, report, expired=request.expired)
         carry_out(settings, resends.unless_newer(meant), report, watch)
     return report
 
@@ -166,6 +178,37 @@ class _Known:
         if self.resends.newest(letter.event) > letter.event.generation:
             return True
         return None if letter.note.offset < self.histories[letter.partition].low else False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Asked:
+    """Asks about the events of letters that pass; `since` is when the first of them was received, in milliseconds.
+
+    No outcome is older, also not that of a letter which somebody wrote late who had been replaced.
+    """
+
+    otherwise: Otherwise
+    since: int | None = None
+
+    def about(self, found: Iterable[Letter]) -> Iterator[Letter]:
+        for letter in found:
+            if letter.event is not None:
+                self.otherwise.ask(_about(letter, letter.event))
+                received = int(letter.event.received_at.timestamp() * 1000)
+                self.since = received if self.since is None else min(self.since, received)
+            yield letter
+
+
+def _about(letter: Letter, event: Event) -> About:
+    return About(letter.partition, letter.note.offset, event.id, event.generation)
+
+
+def _not_otherwise(found: Iterable[Letter], otherwise: Otherwise, report: Report) -> Iterator[Letter]:
+    for letter in found:
+        if letter.event is not None and otherwise.knows(_about(letter, letter.event)):
+            report.ended_otherwise += 1
+        else:
+            yield letter
 
 
 def _meant(found: Iterator[Letter], known: _Known, report: Report, *, expired: bool) -> Iterator[tuple[int, Event]]:

@@ -226,7 +226,7 @@ class GroupMember:
         )
 
     async def _take_over(self, tenure: Tenure) -> None:
-        self._carry_out(tenure, await take_over(tenure, self._clients))
+        self._carry_out(tenure, await take_over(tenure, self._clients, self.alarms))
         self._log.info(
             LogEvent.PARTITION_STARTED,
             partition=tenure.partition,

@@ -23,7 +23,7 @@ class Report:
     """What a replay or redrive did, or would do: events by tenant. `complete` is False if it was interrupted.
 
     `unreadable` counts the records that were meant too, but are no events; `unknown` the letters of which nobody can
-    tell any more whether they were sent again.
+    tell any more whether they were sent again, and `ended_otherwise` those whose event ended otherwise after all.
     """
 
     group: str
@@ -33,6 +33,7 @@ class Report:
     tenants: Counter[str] = field(default_factory=Counter)
     unreadable: int = 0
     unknown: int = 0
+    ended_otherwise: int = 0
     complete: bool = False
 
     @property

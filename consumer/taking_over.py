@@ -1,12 +1,15 @@
 """Taking over: carries out the commands of a takeover, one after another: claim, mark, read back."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import structlog
 
 from broker.history import History, starting_offset
 from broker.subscription import CommitRefused, CommitRequest
+from consumer import reports
+from consumer.alarms import Alarms
 from consumer.clients import Clients
 from consumer.engine.commands import Claim, Command, Log, Mark, ReadBack
 from consumer.engine.parking import ParkedEntry
@@ -20,8 +23,11 @@ from schemas.telemetry import LogEvent
 
 _TRY_AGAIN_SECONDS = 0.2
 
+Garbage = Callable[[ReceivedRecord, UnreadableRecord], None]
+"""Told of what cannot be read; raises the error if a later version wrote it."""
 
-async def take_over(tenure: Tenure, clients: Clients) -> list[Command]:
+
+async def take_over(tenure: Tenure, clients: Clients, alarms: Alarms) -> list[Command]:
     """Take a partition over; give the commands with which handling begins.
 
     What fails is tried again for as long as the tenure lasts: the subscription ends it by cancelling this. Raises
@@ -30,14 +36,14 @@ async def take_over(tenure: Tenure, clients: Clients) -> list[Command]:
     commands = tenure.engine.begin()
     while not tenure.engine.running:
         try:
-            commands = await _step(tenure, commands[0], clients)
+            commands = await _step(tenure, commands[0], clients, alarms)
         except Retryable as error:
             structlog.get_logger().warning(LogEvent.TAKEOVER_DELAYED, partition=tenure.partition, error=str(error))
             await asyncio.sleep(_TRY_AGAIN_SECONDS)
     return commands
 
 
-async def _step(tenure: Tenure, command: Command, clients: Clients) -> list[Command]:
+async def _step(tenure: Tenure, command: Command, clients: Clients, alarms: Alarms) -> list[Command]:
     """Carry out one command; Retryable leaves the takeover where it was."""
     match command:
         case Claim():
@@ -46,7 +52,7 @@ async def _step(tenure: Tenure, command: Command, clients: Clients) -> list[Comm
         case Mark(taken=taken):
             return tenure.engine.marked(await _mark(tenure.partition, taken, clients))
         case ReadBack():
-            await _read_back(tenure, command, clients)
+            await _read_back(tenure, command, clients, alarms)
             return tenure.engine.read_back()
         case _:
             raise TypeError(f"{command} has no place in a takeover")
@@ -74,16 +80,17 @@ async def _mark(partition: int, taken: Taken, clients: Clients) -> Marks:
     return Marks(outcomes=outcomes.offset, parked=parked.offset)
 
 
-async def _read_back(tenure: Tenure, wanted: ReadBack, clients: Clients) -> None:
+async def _read_back(tenure: Tenure, wanted: ReadBack, clients: Clients, alarms: Alarms) -> None:
     stretch = await _existing(tenure, wanted, clients)
     if not stretch:  # usual for both logs after a stop in order: only our own mark is there
         return
     topic = clients.topic(wanted.log)
+    garbage = partial(_pass_garbage, alarms, topic)
     async for records in clients.logs.read(topic, tenure.partition, stretch):
         if wanted.log is Log.PARKED:
-            tenure.engine.parked_read(list(_parked_entries(records, topic)))
+            tenure.engine.parked_read(list(_parked_entries(records, garbage)))
         else:
-            tenure.engine.outcomes_read(list(_outcome_entries(records, topic)))
+            tenure.engine.outcomes_read(list(_outcome_entries(records, garbage)))
     if wanted.log is Log.PARKED:
         history = await clients.logs.history(topic, tenure.partition)
         tenure.engine.parked_cut(history.low)
@@ -108,15 +115,15 @@ async def _existing(tenure: Tenure, wanted: ReadBack, clients: Clients) -> range
     return range(start, wanted.until)
 
 
-def _outcome_entries(records: Sequence[ReceivedRecord], topic: str) -> Iterator[OutcomeEntry]:
+def _outcome_entries(records: Sequence[ReceivedRecord], garbage: Garbage) -> Iterator[OutcomeEntry]:
     for record in records:
         try:
             yield OutcomeEntry(position=record.offset, record=read_outcome(record.value))
         except UnreadableRecord as error:
-            _pass_garbage(record, topic, error)
+            garbage(record, error)
 
 
-def _parked_entries(records: Sequence[ReceivedRecord], topic: str) -> Iterator[ParkedEntry]:
+def _parked_entries(records: Sequence[ReceivedRecord], garbage: Garbage) -> Iterator[ParkedEntry]:
     for record in records:
         try:
             note, parked = read_note(record)
@@ -124,7 +131,7 @@ def _parked_entries(records: Sequence[ReceivedRecord], topic: str) -> Iterator[P
                 _check_event(note, parked)
             yield ParkedEntry(position=record.offset, note=note, record=parked)
         except UnreadableRecord as error:
-            _pass_garbage(record, topic, error)
+            garbage(record, error)
 
 
 def _check_event(note: Park, parked: Record) -> None:
@@ -140,14 +147,8 @@ def _check_event(note: Park, parked: Record) -> None:
         raise UnreadableRecord("bad-note", "the note names another event than the record holds")
 
 
-def _pass_garbage(record: ReceivedRecord, topic: str, error: UnreadableRecord) -> None:
+def _pass_garbage(alarms: Alarms, topic: str, record: ReceivedRecord, error: UnreadableRecord) -> None:
     """Let garbage stop nothing, and a later version stop the takeover."""
     if error.reason == "unknown-version":
         raise error
-    structlog.get_logger().error(
-        LogEvent.RECORD_UNREADABLE,
-        topic=topic,
-        partition=record.partition,
-        offset=record.offset,
-        reason=error.reason,
-    )
+    reports.unreadable(alarms, topic, record, error)

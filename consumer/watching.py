@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from broker.client import received
 from broker.history import History
 from broker.scan import Scanner, open_scanner
+from consumer.known_group import require_group
 from schemas.errors import ConfigurationError
 from schemas.record import ReceivedRecord
 from schemas.settings import ConsumerSettings
@@ -38,12 +39,11 @@ class Watched:
 
         What is sent again to a group that nobody has ever run, for a slip of the pen, everybody would ignore.
         """
-        topic, group = self.settings.topic, self.settings.group
+        topic = self.settings.topic
         histories = self.scanner.histories(topic)
         if not histories:
             raise ConfigurationError([f"there is no topic {topic} on this cluster."])
-        if not self.scanner.histories(self.topics.outcomes):
-            raise ConfigurationError([f"there is no group {group} of topic {topic}: check --group."])
+        require_group(self.scanner, self.settings)
         return histories
 
     def records(self, topic: str, stretches: Mapping[int, range]) -> Iterator[ReceivedRecord]:

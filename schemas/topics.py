@@ -1,7 +1,7 @@
 """The topics: their names, and what each must be configured to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -42,6 +42,13 @@ def group_topics(source: str, group: str) -> GroupTopics:
     return GroupTopics(
         outcomes=f"{source}.{group}.outcomes", parked=f"{source}.{group}.parked", dead=f"{source}.{group}.dead"
     )
+
+
+def groups_of(source: str, topics: Iterable[str]) -> Sequence[str]:
+    """Name the groups that read `source`, in alphabetical order, by their outcomes among all topics of a cluster."""
+    before, behind = map(re.escape, group_topics(source, "\n").outcomes.split("\n"))
+    pattern = re.compile(f"{before}(.+){behind}")
+    return sorted(found[1] for found in map(pattern.fullmatch, topics) if found)
 
 
 def consumer_group_id(source: str, group: str) -> str:

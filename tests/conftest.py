@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import signal
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -47,6 +48,12 @@ class Cluster:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a longer run of kills be asked for."""
     parser.addoption("--moments", type=int, default=4, help="kills and freezes of members, with each group protocol")
+
+
+def pytest_configure() -> None:
+    """Let what tests start be interrupted, whoever started them: what a shell starts with `&` ignores SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from consumer.audit.report import Counts, Report
 from consumer.audit.span import Span
 from consumer.audit.tail import Tail
 from consumer.engine.committed import read_committed
+from consumer.known_group import require_group
 from schemas.errors import ConfigurationError, Retryable
 from schemas.settings import ConsumerSettings
 from schemas.topics import group_topics
@@ -56,13 +57,15 @@ class _Audit:
         self._progress = progress
         self._ledgers: dict[int, Ledger] = {}
         self._unreadable = 0
+        self._before_start = 0
 
     def run(self, span: Span, tenant: str | None) -> Report:
         self._read_source(span, tenant)
         state = group_state(self._settings)
         topics = group_topics(self._settings.topic, self._settings.group)
-        self._require_group(state, topics.outcomes)
+        require_group(self._scanner, self._settings, state)
         frontiers = self._frontiers(state)
+        self._leave_out_what_came_before(state, frontiers)
         parked = Tail(self._scanner, topics.parked, {})
         outcomes = Tail(self._scanner, topics.outcomes, self._outcomes_from(topics.outcomes, span.since))
         self._follow(parked, outcomes, frontiers)
@@ -83,13 +86,6 @@ class _Audit:
         for batch in self._watched(Tail(self._scanner, topic, starts), stretches, starts):
             fold_events(batch, self._ledgers, tenant)
 
-    def _require_group(self, state: GroupState, outcomes: str) -> None:
-        """Refuse a group that nobody has ever run, for a slip of the pen: of it everything is in progress for ever."""
-        has_committed = any(each.committed is not None for each in state.partitions.values())
-        if not has_committed and not self._scanner.histories(outcomes):
-            topic, group = self._settings.topic, self._settings.group
-            raise ConfigurationError([f"there is no group {group} of topic {topic}: check --group."])
-
     def _offsets(
         self, topic: str, time: datetime | None, histories: Mapping[int, History], otherwise: Mapping[int, int]
     ) -> Mapping[int, int]:
@@ -105,6 +101,12 @@ class _Audit:
             number: frontier if number in histories and frontier <= histories[number].high else 0
             for number, frontier in frontiers.items()
         }
+
+    def _leave_out_what_came_before(self, state: GroupState, frontiers: Mapping[int, int]) -> None:
+        for number, ledger in self._ledgers.items():
+            if number in state.partitions:
+                committed = read_committed(frontiers[number], state.partitions[number].metadata)
+                self._before_start += ledger.leave_out(committed.events_from or 0)
 
     def _outcomes_from(self, topic: str, since: datetime | None) -> Mapping[int, int]:
         early = None if since is None else since - _CLOCKS_APART
@@ -186,6 +188,7 @@ class _Audit:
             counts=counts,
             named=name_events(self._scanner, self._settings.topic, picked),
             left_out=counts.unaccounted + counts.unknown + counts.repeated - len(picked),
+            before_start=self._before_start,
             outcomes_gone=sorted(known_from),
             unreadable=self._unreadable,
         )

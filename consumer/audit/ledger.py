@@ -46,6 +46,13 @@ class Ledger:
             self._states[at] |= _PRESENT
             self._ids[at] = identity
 
+    def leave_out(self, below: int) -> int:
+        """Forget the events below an offset: they are none of the group's. Give how many they are."""
+        at = self._index(below)
+        events = at - self._states.count(0, 0, at)
+        self._states[:at] = bytes(at)
+        return events
+
     def ended(self, offset: int, identity: int, kind: int, received: int) -> None:
         """Take note of an outcome: its kind as a number of `KINDS`, and when the event was received in milliseconds."""
         at = offset - self.offsets.start

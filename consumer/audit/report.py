@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 
+from consumer.moments import exact
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -47,6 +49,11 @@ class Named:
     appended: float | None = None
     received: float | None = None
 
+    def as_json(self) -> dict[str, object]:
+        """Give what machines read: plain values, with the coordinates as `place` too."""
+        times = {"appended": _moment(self.appended), "received": _moment(self.received)}
+        return {"place": self.place, **asdict(self), **times}
+
     @property
     def place(self) -> str:
         """Write the coordinates as `topic[partition]@offset`."""
@@ -57,9 +64,10 @@ class Named:
 class Report:
     """An audit's result: the totals, and the first events of each kind that wants attention.
 
-    `since` and `until` are as asked; `left_out` counts the events that are counted above and not named. `outcomes_gone`
-    lists the partitions of which the beginning of the outcomes log does not exist any more, and `unreadable` counts
-    records of the outcomes and parked topics that are none of ours.
+    `since` and `until` are as asked. `before_start` counts the events in front of where the group began, which are in
+    no other count; `left_out` those that are counted above and not named. `outcomes_gone` lists the partitions of which
+    the beginning of the outcomes log does not exist any more, and `unreadable` counts records of the outcomes and
+    parked topics that are none of ours.
     """
 
     topic: str
@@ -70,6 +78,7 @@ class Report:
     counts: Counts
     named: Sequence[Named]
     left_out: int
+    before_start: int
     outcomes_gone: Sequence[int]
     unreadable: int
 
@@ -79,6 +88,13 @@ class Report:
         return not self.counts.unaccounted and not self.counts.unknown
 
     def as_json(self) -> dict[str, object]:
-        """Give what machines read: plain values, with the coordinates of each named event as `place` too."""
-        named = [{"place": each.place, **asdict(each)} for each in self.named]
-        return {**asdict(self), "named": named, "proven": self.proven}
+        """Give what machines read: plain values."""
+        times = {"since": _moment(self.since), "until": _moment(self.until)}
+        named = [each.as_json() for each in self.named]
+        return {**asdict(self), **times, "named": named, "proven": self.proven}
+
+
+def _moment(time: datetime | float | None) -> str | None:
+    """Write a time, or seconds since the epoch, for machines."""
+    seconds = time.timestamp() if isinstance(time, datetime) else time
+    return None if seconds is None else exact(seconds * 1000)

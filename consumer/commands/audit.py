@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 
-import orjson
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 from consumer.audit import Counts, Report, audit
 from consumer.audit.audit import Progress
-from consumer.audit.span import read_span
+from consumer.audit.span import choose_span
 from consumer.commands.asking import EXIT_STATUSES, ask
+from consumer.commands.machines import add_json, write_json
 from consumer.commands.options import Commands, add_group, load_settings
 from consumer.commands.repair import printable
+from consumer.commands.times import span_argument, time_argument
+from consumer.moments import moment
 
 _STATUSES = "1: an event is unaccounted for, or its outcome may have expired; " + EXIT_STATUSES
 
@@ -31,22 +33,24 @@ def add_to(commands: Commands) -> None:
     )
     add_group(command)
     command.add_argument(
-        "--since", metavar="TIME", help="events appended from then on: RFC 3339 or a date; UTC if bare"
+        "--since", type=time_argument, metavar="TIME", help="events appended from then on: 2026-11-01T00:00Z"
     )
-    command.add_argument("--until", metavar="TIME", help="events appended before then")
-    command.add_argument("--last", metavar="DURATION", help="events appended within the last 90m, 1h, 2d, ...")
+    command.add_argument("--until", type=time_argument, metavar="TIME", help="events appended before then")
+    command.add_argument(
+        "--last", type=span_argument, metavar="SPAN", help="events appended within the last 90s, 15m, 1h, 7d"
+    )
     command.add_argument("--tenant", metavar="NAME", help="events of this tenant only")
-    command.add_argument("--json", action="store_true", help="one JSON object, for machines")
+    add_json(command)
     command.set_defaults(run=lambda options: ask(lambda: _run(options)))
 
 
 def _run(options: argparse.Namespace) -> int:
     settings = load_settings(options)
-    span = read_span(options.since, options.until, options.last, datetime.now(UTC))
+    span = choose_span(options.since, options.until, options.last, datetime.now(UTC))
     with _progress() as progress:
         report = audit(settings, span, options.tenant, progress)
     if options.json:
-        sys.stdout.buffer.write(orjson.dumps(report.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+        write_json(settings, report.as_json())
     else:
         _print(report, Console())
     return 0 if report.proven else 1
@@ -76,7 +80,7 @@ def _print(report: Report, console: Console) -> None:
         table.add_row(each.name.replace("_", " "), f"{getattr(report.counts, each.name):,}")
     console.print(table)
     for event in report.named:
-        time = "?" if event.received is None else datetime.fromtimestamp(event.received, UTC).isoformat()
+        time = "?" if event.received is None else moment(int(event.received * 1000))
         line = f"{event.what} {event.place} id={event.id} {event.tenant}/{event.connection} received={time}"
         console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     for line in _remarks(report):
@@ -86,6 +90,8 @@ def _print(report: Report, console: Console) -> None:
 def _remarks(report: Report) -> Iterator[str]:
     if report.left_out:
         yield f"{report.left_out:,} more are counted and not named."
+    if report.before_start:
+        yield f"{report.before_start:,} events came before the group's start, and are not counted."
     if report.outcomes_gone:
         numbers = ", ".join(map(str, report.outcomes_gone))
         yield f"The beginning of the outcomes log is gone in partition {numbers}: what may have been there is unknown."

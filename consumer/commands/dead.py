@@ -7,26 +7,26 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
+from consumer.commands.machines import add_json, write_json
 from consumer.commands.options import Commands, add_group, load_settings
 from consumer.commands.repair import (
     DONE,
     INCOMPLETE,
-    add_json,
     add_sending,
-    moment,
     new_table,
     print_table,
     printable,
     run_repair,
     show_report,
-    time_argument,
     watching,
-    write_json,
 )
+from consumer.commands.times import time_argument
 from consumer.letters import Letter, LetterFilter, ListedLetter, RedriveRequest, find_letters, letters, redrive
+from consumer.moments import exact, moment
 from schemas.record import encode_attribute
 
 _REDRIVEN = {True: "yes", False: "no", None: "unknown"}
+_TIMES = ("called", "parked", "ended")
 _COLUMNS = ("when", "tenant", "connection", "reason", "attempts", "source", "redriven", "error")
 
 
@@ -102,12 +102,11 @@ def _list(options: argparse.Namespace) -> int:
     with watching(settings, options) as watch:
         found = letters(settings, _filter(options), most=options.limit, watch=watch)
     if options.json:
-        write_json({"letters": [_row(listed) for listed in found]})
+        write_json(settings, {"letters": [_listed(listed) for listed in found]})
         return DONE
     table = new_table(*_COLUMNS)
     for listed in found:
-        row = _row(listed)
-        table.add_row(*(Text(printable(str(row[column]))) for column in _COLUMNS))
+        table.add_row(*(Text(printable(cell)) for cell in _cells(listed)))
     if found:
         print_table(table)
     else:
@@ -115,15 +114,37 @@ def _list(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _row(listed: ListedLetter) -> Mapping[str, object]:
-    letter, event = listed.letter, listed.letter.event
-    note = letter.note
-    values = (
-        *(moment(note.ended), event.tenant if event else ""),
-        *(encode_attribute(event.connection).decode() if event else "", note.reason, note.attempts),
+def _cells(listed: ListedLetter) -> tuple[str, ...]:
+    """Give what people read of a letter, in the order of `_COLUMNS`."""
+    letter, note = listed.letter, listed.letter.note
+    event = _event(letter)
+    return (
+        *(moment(note.ended), event["tenant"], event["connection"], note.reason, str(note.attempts)),
         *(f"{letter.partition}:{note.offset}", _REDRIVEN[listed.redriven], note.error),
     )
-    return dict(zip(_COLUMNS, values, strict=True)) | {"id": event.id if event else ""}
+
+
+def _listed(listed: ListedLetter) -> Mapping[str, object]:
+    letter, note = listed.letter, listed.letter.note
+    return {
+        "partition": letter.partition,
+        "offset": note.offset,
+        **_event(letter),
+        "reason": note.reason,
+        "error": note.error,
+        "attempts": note.attempts,
+        "ended": exact(note.ended),
+        "redriven": listed.redriven,
+    }
+
+
+def _event(letter: Letter) -> Mapping[str, str]:
+    """Say which event it is, as logs and keys have it; of a record that is none, all of it is empty."""
+    event = letter.event
+    if event is None:
+        return {"id": "", "tenant": "", "connection": ""}
+    names = {"id": event.id, "tenant": event.tenant, "connection": event.connection}
+    return {name: encode_attribute(text).decode() for name, text in names.items()}
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -136,33 +157,33 @@ def _show(options: argparse.Namespace) -> int:
     if options.body:  # those of one record are all the same
         sys.stdout.buffer.write(found[-1].record.value or b"")
     elif options.json:
-        write_json({"letters": [_details(letter) for letter in found]})
+        write_json(settings, {"letters": [_details(letter) for letter in found]})
     else:
         _print_details(found)
     return DONE
 
 
 def _details(letter: Letter) -> Mapping[str, object]:
-    record = letter.record
+    record, note = letter.record, letter.note.model_dump(exclude={"record", "v", "topic", "group"})
     return {
-        "position": f"{letter.partition}:{letter.position}",
+        **_event(letter),
+        **note,
+        **{name: exact(note[name]) for name in _TIMES},
+        "position": letter.position,
         "key": _shown(record.key),
         "body_bytes": None if record.value is None else len(record.value),
         "headers": [[printable(name), _shown(value)] for name, value in record.headers],
-        **letter.note.model_dump(exclude={"record", "v"}),
     }
 
 
 def _print_details(found: list[Letter]) -> None:
     for letter in found:
-        details = dict(_details(letter))
         table = new_table("what", "value")
-        for name, value in [*letter.record.headers]:
+        for name, value in letter.record.headers:
             table.add_row(Text(printable(name)), Text(str(_shown(value))))
-        details.pop("headers")
-        for field, shown in details.items():
-            is_time = field in {"called", "parked", "ended"} and isinstance(shown, int)
-            table.add_row(field, Text(moment(int(str(shown))) if is_time else printable(str(shown))))
+        for field, shown in _details(letter).items():
+            if field != "headers":
+                table.add_row(field, Text(printable(str(shown))))
         Console().print(table)
 
 
@@ -175,4 +196,4 @@ def _redrive(options: argparse.Namespace) -> int:
     request = RedriveRequest(filter=_filter(options), rate=options.rate, expired=options.expired)
     with watching(settings, options) as watch:
         report = redrive(settings, request, dry_run=not options.yes, watch=watch)
-    return show_report(report, options)
+    return show_report(settings, report, options)

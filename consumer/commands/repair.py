@@ -1,18 +1,17 @@
 """What the commands that repair have in common: their options, exit statuses, and what they print."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from consumer.commands.machines import add_json, write_json
 from consumer.resending import Report
 from consumer.watching import Watch, unwatched
 from schemas.errors import Permanent, Retryable
@@ -23,27 +22,6 @@ DONE, INCOMPLETE, UNUSABLE, NO_ANSWER = 0, 1, 2, 3
 """Exit statuses: all is done; interrupted or incomplete; bad usage or configuration; Kafka did not answer."""
 
 _WIDTH = 1_000
-_SPAN = re.compile(r"([0-9]{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-def time_argument(text: str) -> datetime:
-    """Read a time with its zone, such as 2026-11-01T00:00Z. Raises ArgumentTypeError."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-01T00:00Z") from None
-    if time.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} names no time zone: add Z for UTC, or +02:00")
-    return time
-
-
-def span_argument(text: str) -> timedelta:
-    """Read a span of time: 90s, 15m, 1h or 7d. Raises ArgumentTypeError."""
-    match = _SPAN.fullmatch(text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no span such as 90s, 15m, 1h or 7d")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def rate_argument(text: str) -> float:
@@ -62,11 +40,6 @@ def add_sending(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rate", type=rate_argument, metavar="N/s", help="append at most so many events a second")
     command.add_argument("--yes", action="store_true", help="do it; without, only say what would be done")
     add_json(command)
-
-
-def add_json(command: argparse.ArgumentParser) -> None:
-    """Let the command write for machines."""
-    command.add_argument("--json", action="store_true", help="write JSON instead of a table")
 
 
 def run_repair(command: Callable[[], int]) -> int:
@@ -103,28 +76,18 @@ def watching(settings: ConsumerSettings, options: argparse.Namespace) -> Iterato
         yield watch
 
 
-def show_report(report: Report, options: argparse.Namespace) -> int:
+def show_report(settings: ConsumerSettings, report: Report, options: argparse.Namespace) -> int:
     """Print what was done, or would be, and give the exit status."""
     if options.json:
-        write_json(_as_fields(report))
+        write_json(settings, _as_fields(report))
     else:
         _print(report)
     return DONE if report.complete else INCOMPLETE
 
 
-def write_json(fields: Mapping[str, object]) -> None:
-    """Write one JSON object as a line."""
-    sys.stdout.write(orjson.dumps(fields).decode() + "\n")
-
-
 def printable(text: str) -> str:
     """Make a text from outside harmless to a terminal."""
-    return text if text.isprintable() else text.encode("unicode_escape", "surrogatepass").decode()
-
-
-def moment(milliseconds: int) -> str:
-    """Write a time, given in milliseconds since the epoch, to the second."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def new_table(*columns: str) -> Table:
@@ -142,14 +105,14 @@ def print_table(table: Table) -> None:
 
 def _as_fields(report: Report) -> Mapping[str, object]:
     return {
-        "group": report.group,
         "replay": report.replay,
         "dry_run": report.dry_run,
         "complete": report.complete,
         "events": report.events,
-        "tenants": dict(sorted(report.tenants.items())),
+        "tenants": [{"tenant": tenant, "events": count} for tenant, count in sorted(report.tenants.items())],
         "unreadable": report.unreadable,
         "unknown": report.unknown,
+        "ended_otherwise": report.ended_otherwise,
         "seconds": report.seconds,
     }
 
@@ -176,6 +139,11 @@ def sentences(report: Report) -> Iterator[str]:
         yield f"{report.events:,} events were sent again to group {report.group} ({printable(report.replay)})."
     if report.unreadable:
         yield f"{report.unreadable:,} records are no events and cannot be sent again: their sender has to."
+    if report.ended_otherwise:
+        yield (
+            f"{report.ended_otherwise:,} letters are of events that ended otherwise after all, such as applied by "
+            "whoever took over: they are left out."
+        )
     if report.unknown:
         yield (
             f"{report.unknown:,} letters are older than the topic of webhooks: whether they were sent again already "

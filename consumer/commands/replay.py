@@ -4,7 +4,8 @@ import argparse
 from datetime import UTC, datetime
 
 from consumer.commands.options import Commands, add_group, load_settings
-from consumer.commands.repair import add_sending, run_repair, show_report, span_argument, time_argument, watching
+from consumer.commands.repair import add_sending, run_repair, show_report, watching
+from consumer.commands.times import span_argument, time_argument
 from consumer.replay import Filter, Request, replay
 from schemas.errors import ConfigurationError
 
@@ -41,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     request = _request(options, datetime.now(UTC))
     with watching(settings, options) as watch:
         report = replay(settings, request, dry_run=not options.yes, watch=watch)
-    return show_report(report, options)
+    return show_report(settings, report, options)
 
 
 def _request(options: argparse.Namespace, now: datetime) -> Request:

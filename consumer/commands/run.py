@@ -10,7 +10,8 @@ from broker.group_offsets import start_at
 from broker.session_timeout import check_session_timeout
 from broker.topics import ensure_topics
 from consumer.commands.options import Commands, add_group, load_settings
-from consumer.commands.repair import time_argument
+from consumer.commands.times import time_argument
+from consumer.engine.committed import begun_at
 from consumer.loading import load_handler
 from consumer.run import run
 from schemas.live_tenants import LiveTenants, following
@@ -49,7 +50,7 @@ async def _run(options: argparse.Namespace) -> int:
     await ensure_topics(settings)
     await check_session_timeout(settings)
     if options.start is not None:
-        offsets = await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000))
+        offsets = await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000), begun_at)
         structlog.get_logger().info(LogEvent.GROUP_BEGUN if offsets else LogEvent.GROUP_RESUMED, start=options.start)
     async with following(tenants, settings.tenants_poll_seconds):
         return await run(settings, tenants)

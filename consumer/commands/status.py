@@ -1,15 +1,14 @@
 """`status`: how old the oldest unsettled event is, and how each partition and tenant stands."""
 
 import argparse
-import sys
 
-import orjson
 from rich.console import Console
 from rich.text import Text
 
 from broker.group_state import Owner
 from broker.membership import page_address
 from consumer.commands.asking import EXIT_STATUSES, ask
+from consumer.commands.machines import add_json, write_json
 from consumer.commands.options import Commands, add_group, load_settings
 from consumer.commands.repair import new_table, print_table, printable
 from consumer.status import PartitionStatus, Status, status
@@ -25,14 +24,15 @@ def add_to(commands: Commands) -> None:
         epilog=f"Exit status 0: answered. {EXIT_STATUSES}",
     )
     add_group(command)
-    command.add_argument("--json", action="store_true", help="one JSON object, for machines")
+    add_json(command)
     command.set_defaults(run=lambda options: ask(lambda: _run(options)))
 
 
 def _run(options: argparse.Namespace) -> int:
-    found = status(load_settings(options))
+    settings = load_settings(options)
+    found = status(settings)
     if options.json:
-        sys.stdout.buffer.write(orjson.dumps(found.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+        write_json(settings, found.as_json())
     else:
         _print(found, Console())
     return 0

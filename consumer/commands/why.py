@@ -5,9 +5,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-import orjson
-
+from consumer.commands.machines import add_json, write_json
 from consumer.commands.options import Commands, add_group, load_settings
+from consumer.commands.repair import printable
 from consumer.why.asked import Asked, parse
 from consumer.why.cause import Cause, Finding
 from consumer.why.decide import decide, tenant_wide
@@ -30,7 +30,7 @@ def add_to(commands: Commands) -> None:
     )
     command.add_argument("name", metavar="TENANT[/CONNECTION]", help="the connection as logs and record keys have it")
     add_group(command)
-    command.add_argument("--json", action="store_true", help="write JSON for machines")
+    add_json(command)
     command.set_defaults(run=_run)
 
 
@@ -41,7 +41,10 @@ def _run(options: argparse.Namespace) -> int:
     except Permanent as error:
         sys.stderr.write(f"{error}\n")
         return _USAGE
-    sys.stdout.write(_as_json(findings) if options.json else _as_text(findings))
+    if options.json:
+        write_json(settings, _as_fields(options.name, findings))
+    else:
+        sys.stdout.write(_as_text(findings))
     return status
 
 
@@ -79,16 +82,12 @@ def _in_tenants_file(settings: ConsumerSettings, tenant: str) -> bool | None:
 
 
 def _as_text(findings: Sequence[Finding]) -> str:
-    return "".join(f"{_printable(f'{finding.about}: {finding.says} {finding.do}')}\n" for finding in findings)
+    return "".join(f"{printable(f'{finding.about}: {finding.says} {finding.do}')}\n" for finding in findings)
 
 
-def _printable(text: str) -> str:
-    """Write what came from outside so that it cannot steer a terminal."""
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
-
-
-def _as_json(findings: Sequence[Finding]) -> str:
-    return orjson.dumps([_values(finding) for finding in findings]).decode() + "\n"
+def _as_fields(name: str, findings: Sequence[Finding]) -> dict[str, object]:
+    holds = any(finding.holds for finding in findings)
+    return {"about": name, "holds": holds, "findings": [_values(finding) for finding in findings]}
 
 
 def _values(finding: Finding) -> dict[str, object]:
@@ -96,6 +95,7 @@ def _values(finding: Finding) -> dict[str, object]:
         "about": finding.about,
         "cause": finding.cause.value,
         "holds": finding.holds,
+        "partition": finding.partition,
         "offset": finding.offset,
         "says": finding.says,
         "do": finding.do,

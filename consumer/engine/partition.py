@@ -227,6 +227,7 @@ class PartitionEngine:
             outcomes_from=self._outcomes_from(),
             parked_from=parked_from,
             parked_epoch=parked_epoch,
+            events_from=self._takeover.events_from,
         )
 
     def deletable(self, committed: Committed) -> int:

@@ -55,6 +55,11 @@ class Takeover:
         """Give the position from which this takeover has read the outcomes log."""
         return self._committed.outcomes_from or 0
 
+    @property
+    def events_from(self) -> int | None:
+        """Give the offset with which the group began."""
+        return self._committed.events_from
+
     def claim(self) -> Command:
         """Claim the partition, under an epoch above all that are known; what is unknown stays so until all is read."""
         self.epoch = self._highest_taken + 1
@@ -64,6 +69,7 @@ class Takeover:
             outcomes_from=self._committed.outcomes_from,
             parked_from=self._committed.parked_from,
             parked_epoch=self._committed.parked_epoch,
+            events_from=self._committed.events_from,
         )
         return Claim(offset=claim.frontier, metadata=claim.metadata())
 

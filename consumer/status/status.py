@@ -12,6 +12,7 @@ from broker.scan import Scanner, open_scanner
 from consumer.audit.folding import stop_at_later_version
 from consumer.audit.tail import Tail
 from consumer.engine.committed import Committed, read_committed
+from consumer.known_group import require_group
 from consumer.status.backlog import Backlog, Born
 from consumer.status.report import PartitionStatus, Status, TenantStatus
 from schemas.errors import ConfigurationError, UnreadableRecord
@@ -32,8 +33,8 @@ def status(settings: ConsumerSettings) -> Status:
     """Tell the status of the group of `settings`.
 
     Holds a few hundred bytes for each parked event, and each of at most 20,000 events a partition behind its frontier.
-    Raises ConfigurationError if there is no source topic, Retryable if Kafka does not answer, and UnreadableRecord for
-    records of a later version than this release knows.
+    Raises ConfigurationError if there is no source topic or no such group, Retryable if Kafka does not answer, and
+    UnreadableRecord for records of a later version than this release knows.
     """
     with open_scanner(settings) as scanner:
         return _Asking(scanner, settings).status()
@@ -50,6 +51,7 @@ class _Asking:
         self._source = scanner.histories(settings.topic)
         if not self._source:
             raise ConfigurationError([f"FUSE_SYNC_TOPIC: there is no topic {settings.topic}."])
+        require_group(scanner, settings, self._state)
         self._committed = {number: _known(self._of(number), history) for number, history in self._source.items()}
         self._backlogs = {number: Backlog(each.parked_epoch or 0) for number, each in self._committed.items()}
 

@@ -55,6 +55,7 @@ class Finding:
     cause: Cause
     says: str
     do: str
+    partition: int | None = None
     offset: int | None = None
 
     @property

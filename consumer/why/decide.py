@@ -6,11 +6,11 @@ The head, the earliest event that has not ended, decides: the first rule that kn
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from consumer.moments import moment, span
 from consumer.why.answer import PageHead, PagePartition
 from consumer.why.cause import Cause, Finding
 from consumer.why.endings import last_ending
 from consumer.why.facts import Facts
-from consumer.why.moments import moment, span
 from schemas.parked import Park, Why
 
 Rule = Callable[[Facts, int], tuple[Cause, str, str] | None]
@@ -42,7 +42,11 @@ def tenant_wide(tenant: str, lanes: Sequence[Facts], *, in_tenants_file: bool | 
     if not findings:
         says = "nothing of it waits, as far back as this looked."
         return [Finding(about=tenant, cause=Cause.NOTHING_OPEN, says=says, do="Nothing to do.")]
-    wide = {found.cause: replace(found, about=tenant, offset=None) for found in findings if found.cause in _WIDE}
+    wide = {
+        found.cause: replace(found, about=tenant, partition=None, offset=None)
+        for found in findings
+        if found.cause in _WIDE
+    }
     return [*wide.values(), *(found for found in findings if found.cause not in _WIDE)]
 
 
@@ -67,7 +71,7 @@ def _about_newest(facts: Facts, waiting: Sequence[int]) -> Finding:
 
 
 def _finding(facts: Facts, offset: int, cause: Cause, says: str, do: str) -> Finding:
-    return Finding(about=facts.lane, cause=cause, says=says, do=do, offset=offset)
+    return Finding(about=facts.lane, cause=cause, says=says, do=do, partition=facts.partition.number, offset=offset)
 
 
 def _tenant_unknown(facts: Facts) -> Finding | None:

@@ -1,8 +1,8 @@
 """Endings: what is said of a lane of which nothing waits."""
 
+from consumer.moments import moment
 from consumer.why.cause import Cause, Finding
 from consumer.why.facts import Facts
-from consumer.why.moments import moment
 from schemas.outcome import Ended, OutcomeKind
 
 _NOTHING = "Nothing to do."
@@ -14,7 +14,9 @@ def last_ending(facts: Facts) -> Finding:
     if ended is None:
         return _never_seen(facts)
     cause, says, do = _ending(facts, ended)
-    return Finding(about=facts.lane, cause=cause, says=says, do=do, offset=ended.offset)
+    return Finding(
+        about=facts.lane, cause=cause, says=says, do=do, partition=facts.partition.number, offset=ended.offset
+    )
 
 
 def _ending(facts: Facts, ended: Ended) -> tuple[Cause, str, str]:

@@ -16,6 +16,7 @@ from broker.history import History
 from broker.membership import page_address
 from broker.scan import Scanner, open_scanner
 from consumer.engine.committed import Committed, read_committed
+from consumer.known_group import require_group
 from consumer.why.ask import ask
 from consumer.why.asked import Asked
 from consumer.why.facts import EventFact, Facts, PartitionFact
@@ -72,7 +73,7 @@ class _Found:
 def gather(settings: ConsumerSettings, asked: Asked, *, in_tenants_file: bool | None, now: int) -> Sequence[Facts]:
     """Gather the facts of a lane, or of the lanes of a tenant that have waited for longest.
 
-    Raises TopicMissing, and Retryable if Kafka does not answer in time.
+    Raises TopicMissing, ConfigurationError if there is no such group, and Retryable if Kafka does not answer in time.
     """
     state = group_state(settings)
     with open_scanner(settings) as scanner:
@@ -90,6 +91,8 @@ class _Gatherer:
 
     def find(self, state: GroupState) -> Sequence[_Found]:
         """Look through the logs."""
+        if state.partitions:  # without a source topic there are none, and that is what has to be said
+            require_group(self._scanner, self._settings, state)
         names = (self._settings.topic, self._topics.parked, self._topics.outcomes, self._topics.dead)
         count = len(state.partitions)
         wanted = self._asked.partitions(count) if count else range(0)
@@ -109,7 +112,8 @@ class _Gatherer:
         return found
 
     def _read_source(self, found: _Found, count: int) -> None:
-        existing, committed = found.partition.existing, found.partition.committed
+        committed = found.partition.committed
+        existing = _of_the_group(found.partition.existing, committed)
         frontier = existing.start if committed is None else committed.frontier
         for window in self._asked.windows(existing, frontier, count):
             found.looked_from = window.start
@@ -159,6 +163,12 @@ class _Gatherer:
     def _scan(self, topic: str, number: int, stretch: range) -> Iterator[ReceivedRecord]:
         for batch in self._scanner.scan(topic, {number: stretch}):
             yield from (received(message) for message in batch)
+
+
+def _of_the_group(existing: range, committed: Committed | None) -> range:
+    """Leave out what came before the group's start: nobody handles it, and it waits for nothing."""
+    start = max(existing.start, (committed and committed.events_from) or 0)
+    return range(min(start, existing.stop), existing.stop)
 
 
 def _counts_from(committed: Committed | None, history: History) -> tuple[int, int]:

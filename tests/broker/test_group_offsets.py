@@ -25,9 +25,9 @@ def test_a_new_group_begins_at_a_time_and_one_that_has_begun_does_not(
     ours = settings(cluster).model_copy(update={"topic": topic_name, "group": "new"})
     partitions = range(3)
     assert committed_offsets(ours, partitions) == {}
-    assert start_at(ours, since) == {0: 5, 1: 5, 2: 0}
+    assert start_at(ours, since, "from {}".format) == {0: 5, 1: 5, 2: 0}
     assert committed_offsets(ours, partitions) == {
-        number: CommittedOffset(offset=offset, metadata="") for number, offset in ((0, 5), (1, 5), (2, 0))
+        number: CommittedOffset(offset=offset, metadata=f"from {offset}") for number, offset in ((0, 5), (1, 5), (2, 0))
     }
     assert start_at(ours, 0) == {}
     assert committed_offsets(ours, partitions)[0].offset == 5

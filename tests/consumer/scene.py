@@ -1,5 +1,8 @@
 """A partition about to be taken over, what is there of Kafka, and what another member has left in the logs."""
 
+import time
+
+from consumer.alarms import Alarms
 from consumer.engine.commands import Command, Read, Start
 from consumer.engine.committed import Committed, read_committed
 from consumer.engine.endings import Ending, Place
@@ -33,6 +36,7 @@ class Scene:
             kafka.subscription,
         )
         self.clients = kafka.clients()
+        self.alarms = Alarms(time.time)
 
     def committed(self, frontier: int, epoch: int, outcomes_from: int | None, parked_from: int | None = 0) -> None:
         """Commit as an earlier owner did."""
@@ -56,7 +60,7 @@ class Scene:
     async def take_over(self) -> Tenure:
         """Take the partition over."""
         tenure = self.tenure()
-        assert (await take_over(tenure, self.clients))[-1] == Read()
+        assert (await take_over(tenure, self.clients, self.alarms))[-1] == Read()
         return tenure
 
     def now_committed(self) -> Committed:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from broker.group_offsets import CommittedOffset
 from consumer.accounted import Accounted, ParkedFold, settled_stretches
+from consumer.engine.committed import Committed
 from schemas.outcome import Taken
 from schemas.parked import Park, Settle
 from tests.consumer.engine.given import park
@@ -31,6 +32,14 @@ def test_what_the_frontier_has_not_passed_is_never_missing(stretch: range, front
     settled = settled_stretches({0: stretch, 1: range(5)}, committed)
     assert [*settled] == [0]
     assert [*settled[0]] == [offset for offset in stretch if offset < frontier]
+
+
+@given(stretch=STRETCHES, start=st.integers(0, 60), frontier=st.integers(0, 60))
+def test_what_came_before_the_group_is_never_missing(stretch: range, start: int, frontier: int) -> None:
+    """It was never to have it: a replay would send all that there was."""
+    metadata = Committed(frontier=frontier, epoch=1, events_from=min(start, frontier)).metadata()
+    settled = settled_stretches({0: stretch}, {0: CommittedOffset(offset=frontier, metadata=metadata)})
+    assert [*settled[0]] == [offset for offset in stretch if start <= offset < frontier]
 
 
 def test_a_park_of_a_replaced_member_accounts_for_nothing() -> None:

@@ -38,6 +38,7 @@ REPORT = Report(
     counts=Counts(events=1, unaccounted=1),
     named=[Named(what="unaccounted", topic="fuse.webhooks", partition=0, offset=7, connection="\x1b[2J[red]")],
     left_out=0,
+    before_start=0,
     outcomes_gone=(),
     unreadable=0,
 )

@@ -1,6 +1,7 @@
 """The commands that repair, as far as they need no Kafka: what they accept, what they refuse, what they say."""
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from consumer.__main__ import main
-from consumer.commands.repair import printable, rate_argument, sentences, span_argument, time_argument
+from consumer.commands.repair import printable, rate_argument, sentences
+from consumer.commands.times import span_argument, time_argument
 from consumer.letters import Letter, ListedLetter
 from consumer.replay import Filter, Request, replay_id
 from consumer.resending import Report
@@ -40,8 +42,8 @@ def test_times_spans_and_rates_are_read() -> None:
 @pytest.mark.parametrize(
     ("read", "text"),
     [
-        *((time_argument, text) for text in ("yesterday", "2026-11-01T00:00")),
-        *((span_argument, text) for text in ("1", "h", "-1h", "1w")),
+        *((time_argument, text) for text in ("yesterday", "2026-11-01", "2026-11-01T00:00")),
+        *((span_argument, text) for text in ("1", "h", "-1h", "0h", "1w")),
         *((rate_argument, text) for text in ("0", "-1", "nan", "inf", "fast")),
     ],
 )
@@ -49,6 +51,15 @@ def test_what_cannot_be_read_is_refused(read: Callable[[str], object], text: str
     """Guessing what somebody meant would repair something else."""
     with pytest.raises(argparse.ArgumentTypeError):
         read(text)
+
+
+@pytest.mark.parametrize("command", ["audit --since", "replay --since", "dead list --since", "run --from"])
+def test_a_time_without_a_zone_is_refused_by_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is done, and with the time as it may be written: a wrong hour is worse than a refusal."""
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), "2026-11-01"])
+    assert ended.value.code == 2
+    assert "names no time zone: write 2026-11-01T00:00:00Z for UTC" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -146,7 +157,8 @@ def test_a_letter_is_shown_without_its_body_unless_that_is_asked_for(capfdbinary
     """Bodies hold what nobody needs to see who looks for a cause."""
     assert main(["dead", "show", "event-7"]) == 0
     shown = capfdbinary.readouterr().out
-    assert all(part in shown for part in (b"ce_fuseverification", b"Fuse answered [red]503", b"3:12", b"3:13"))
+    assert all(part in shown for part in (b"ce_fuseverification", b"Fuse answered [red]503", b"81204"))
+    assert re.findall(rb"position\s+(\d+)", shown) == [b"12", b"13"]
     assert BURIED.body not in shown
     assert main(["dead", "show", "event-7", "--body"]) == 0
     assert capfdbinary.readouterr().out == b"\xff"

@@ -116,7 +116,7 @@ def test_what_ended_and_was_not_settled_is_settled_and_not_handled_again() -> No
     scene.log.write(0, ended(3), ended(1))
     scene.committed(4, 1, 0)
     tenure = scene.tenure()
-    commands = in_virtual_time(take_over(tenure, scene.clients))
+    commands = in_virtual_time(take_over(tenure, scene.clients, scene.alarms))
     assert [type(command).__name__ for command in commands] == ["WriteSettle", "Read"]
     assert commands[0] == tenure.engine._parking.settle(1, 1)  # noqa: SLF001 - as it would write it
     assert turns(tenure) == [2]
@@ -174,7 +174,7 @@ def test_whatever_fails_is_tried_again_from_there(trouble: Callable[[Scene], Non
         tenure = scene.tenure()
         trouble(scene)
         async with asyncio.timeout(60):
-            assert await take_over(tenure, scene.clients) == [Read()]
+            assert await take_over(tenure, scene.clients, scene.alarms) == [Read()]
         return tenure
 
     with capture_logs() as logs:

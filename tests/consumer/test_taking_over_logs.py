@@ -30,6 +30,20 @@ def test_garbage_in_the_outcomes_log_stops_nothing() -> None:
     assert handled_again(tenure, range(3)) == [2]
 
 
+def test_of_much_garbage_the_first_of_each_reason_is_named_and_all_is_counted() -> None:
+    """A topic full of somebody else's records would bury everything else in the log, at each takeover."""
+    scene = Scene()
+    for _ in range(300):
+        scene.log.append(TOPICS.outcomes, 0, Record(key=b"", value=b"{}", headers=()))
+        scene.log.append(TOPICS.parked, 0, Record(key=b"", value=b"{}", headers=()))
+    scene.committed(0, 1, 0)
+    with capture_logs() as logs:
+        tell(scene)
+    assert _unreadable([*logs]) == [(TOPICS.parked, 0, "bad-note"), (TOPICS.outcomes, 0, "bad-outcome")]
+    assert {line["count"] for line in logs} == {1}
+    assert scene.alarms.totals == {LogEvent.RECORD_UNREADABLE: 600}
+
+
 def test_a_number_that_no_log_of_ours_can_hold_is_garbage() -> None:
     """It once went as far as to the database of what is parked, and ended every member that took the partition over."""
     scene = Scene()
@@ -42,7 +56,8 @@ def test_a_number_that_no_log_of_ours_can_hold_is_garbage() -> None:
     scene.committed(0, 1, 0)
     with capture_logs() as logs:
         tenure = tell(scene)
-    assert len(_unreadable([*logs])) == 5
+    assert _unreadable([*logs]) == [(TOPICS.parked, 0, "bad-note"), (TOPICS.outcomes, 0, "bad-outcome")]
+    assert scene.alarms.totals == {LogEvent.RECORD_UNREADABLE: 5}
     assert handled_again(tenure, range(2)) == [0, 1]
 
 

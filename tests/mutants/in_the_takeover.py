@@ -40,6 +40,7 @@ def _claim_known(self: Takeover, outcomes_from: int | None, parked_from: int | N
         outcomes_from=outcomes_from,
         parked_from=parked_from,
         parked_epoch=epoch,
+        events_from=self.events_from,
     )
     return Claim(offset=claim.offset, metadata=known.metadata())
 
@@ -173,6 +174,11 @@ def _settle_nothing(self: Parking, epoch: int, mark: int) -> list[Command]:
 
 
 TAKEOVER = (
+    Mutant(
+        "the start forgotten",
+        "B: every commit carries on where the group began",
+        lambda: replaced(Takeover, "events_from", property(lambda _: None)),
+    ),
     Mutant("no claim", "Claim †", lambda: replaced(Takeover, "claim", _mark_without_claim)),
     Mutant("outcomes forgotten", "S †", lambda: replaced(Takeover, "outcomes_read", _forget_what_ended)),
     Mutant("parks forgotten", "read back both logs", lambda: replaced(Journal, "_fold", _fold_no_parks)),

@@ -17,6 +17,7 @@ from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
+from consumer.audit import audit
 from consumer.handler import ANOTHER_GROUP
 from consumer.letters import LetterFilter, RedriveRequest, letters, redrive
 from consumer.replay import Filter, Request, replay
@@ -74,6 +75,8 @@ async def test_a_replay_repairs_what_was_lost_and_nothing_else(stage: Stage) -> 
             ignored = await ended(scenario, OTHER, {f"{event}:0" for event in lost | after} | again)
             other.send_signal(signal.SIGTERM)
             assert await other.wait() == 0
+            audited = await asyncio.to_thread(audit, settings.model_copy(update={"group": OTHER}))
+            assert (audited.proven, audited.before_start) == (True, len(before))
         calls = Counter(call.key for call in await scenario.calls())
 
     assert {each for each, reason in ignored.items() if reason == ANOTHER_GROUP} == again
@@ -110,7 +113,7 @@ async def test_what_was_given_up_is_sent_again_once_its_cause_is_mended(stage: S
         await ended(scenario, "sync", again)
         calls = Counter(call.key for call in await scenario.calls() if call.key in again and call.synced)
 
-    assert {(letter["id"], letter["redriven"]) for letter in redriven} == {(event, "yes") for event in dead}
+    assert {(letter["id"], letter["redriven"]) for letter in redriven} == {(event, True) for event in dead}
     assert calls == Counter(again)
 
 

@@ -217,6 +217,16 @@ class Audit:
         journal.verified = max(journal.verified, offset)
         self.check_found(facts.partition, offset, metadata)
 
+    def start_carried_on(self, facts: Facts, before: tuple[int, str] | None, now: tuple[int, str]) -> None:
+        """Check that a commit says of the group's start what the one before it said."""
+        known = None if before is None else read_committed(*before).events_from
+        carried = read_committed(*now).events_from
+        if carried != known:
+            raise Violation(
+                "the start is carried on", f"{facts} commits that the group began at {carried}, not {known}"
+            )
+        self.seen["start carried on"] += known is not None
+
     def check_found(self, partition: int, offset: int, metadata: str) -> None:
         """Check that the next owner finds from what is committed all that it has to know."""
         journal = self.journals[partition]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from consumer.engine.committed import Committed
+from consumer.engine.committed import Committed, begun_at
 from tests.simulation.audit import Audit
 from tests.simulation.coordinator import Coordinator
 from tests.simulation.facts import Facts
@@ -63,6 +63,8 @@ class World:
             partitions=self.setup.partitions,
             session=self.setup.session,
             evicted=self._evicted,
+            # As `run --from` commits it, for one half; the others never committed.
+            committed={number: (0, begun_at(0)) for number in range(0, self.setup.partitions, 2)},
         )
 
     @property
@@ -106,6 +108,7 @@ class World:
             self.audit.claim_landed(commit.tenure, commit.committed.epoch, self.now)
             self.claimed(commit.tenure)
         self.audit.commit_landed(commit.tenure, commit.offset, commit.metadata)
+        self.audit.start_carried_on(commit.tenure, self.group.committed.get(number), (commit.offset, commit.metadata))
         if commit.offset < self.group.committed.get(number, (0, ""))[0]:
             self.seen("older commit lands after a newer one")
         self.group.committed[number] = (commit.offset, commit.metadata)

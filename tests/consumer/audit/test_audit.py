@@ -102,6 +102,27 @@ def test_an_outcome_that_was_deleted_is_missed_and_its_event_is_named(group: Gro
     assert named(audit(group.settings))[2:] == [("unaccounted", 3, "event-3")]
 
 
+def test_what_came_before_the_group_began_is_not_counted(
+    group: Group, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was never to have it; that so many were there is said all the same."""
+    group.publish(*map(event, range(5)))
+    group.end(2, "event-2")
+    group.end(3, "event-3")
+    group.commit(Committed(frontier=4, epoch=1, events_from=2))
+    report = audit(group.settings)
+    assert report.counts == Counts(events=3, applied=2, in_progress=1)
+    assert (report.proven, report.before_start) == (True, 2)
+    group.commit(Committed(frontier=4, epoch=1, events_from=1))
+    assert named(audit(group.settings)) == [("unaccounted", 1, "event-1")]
+
+    monkeypatch.setenv("FUSE_SYNC_KAFKA_BOOTSTRAP_SERVERS", group.settings.kafka_bootstrap_servers)
+    monkeypatch.setenv("FUSE_SYNC_TOPIC", group.settings.topic)
+    monkeypatch.setenv("FUSE_SYNC_TENANTS_FILE", "none.toml")
+    assert main(["audit"]) == 1
+    assert "1 events came before the group's start" in capsys.readouterr().out
+
+
 def test_an_event_that_ended_twice_is_named_as_repeated_and_is_accounted_for(group: Group) -> None:
     """A crash may repeat what was in flight: that is no loss."""
     group.publish(event(0), event(1))
@@ -174,13 +195,13 @@ def test_a_group_that_nobody_has_ever_run_is_not_proven_but_refused(group: Group
 def test_what_cannot_be_asked_is_told_by_the_exit_status(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No topic, no such time, and no Kafka."""
+    """No topic, two spans at once, and no Kafka."""
     with pytest.raises(ConfigurationError, match="nobody-made-this"):
         audit(settings(kafka_bootstrap_servers=cluster.bootstrap_servers, topic="nobody-made-this"))
     monkeypatch.setattr("broker.scan._ANSWER_SECONDS", 0.3)
     monkeypatch.setenv("FUSE_SYNC_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("FUSE_SYNC_TENANTS_FILE", "none.toml")
-    assert main(["audit", "--since", "yesterday"]) == 2
+    assert main(["audit", "--since", "2026-11-01T00:00Z", "--last", "1h"]) == 2
     assert main(["audit"]) == 3
     assert "--since" in capsys.readouterr().err
 

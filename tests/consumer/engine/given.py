@@ -88,10 +88,14 @@ def failed(failure: Failed = FAILED, at: int = 2, attempts: int = 1) -> Ending:
 
 
 def running(
-    *before: Ended, parked: tuple[ParkedEntry, ...] = (), bounds: Bounds = WIDE, policy: Policy = POLICY
+    *before: Ended,
+    parked: tuple[ParkedEntry, ...] = (),
+    bounds: Bounds = WIDE,
+    policy: Policy = POLICY,
+    events_from: int | None = None,
 ) -> PartitionEngine:
     """Give an engine that has taken a partition over behind these outcomes and parks; its epoch is 2."""
-    committed = Committed(frontier=0, epoch=1, outcomes_from=0, parked_from=0, parked_epoch=0)
+    committed = Committed(frontier=0, epoch=1, outcomes_from=0, parked_from=0, parked_epoch=0, events_from=events_from)
     engine = PartitionEngine(committed, PLACE, policy, bounds, Scratch())
     engine.begin()
     engine.claimed()

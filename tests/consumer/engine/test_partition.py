@@ -401,6 +401,15 @@ def test_after_letting_go_nothing_may_start_and_nothing_is_parked() -> None:
     assert committable(engine) == Committed(frontier=1, epoch=2, outcomes_from=1, parked_from=1, parked_epoch=2)
 
 
+def test_every_commit_carries_on_where_the_group_began() -> None:
+    """However far the frontier has gone by then."""
+    engine = running(events_from=0)
+    engine.records_read([waiting(0)], 0)
+    engine.call_ended(waiting(0), applied())
+    engine.outcome_written(0, 10)
+    assert (committable(engine).frontier, committable(engine).events_from) == (1, 0)
+
+
 def test_before_the_takeover_is_done_nothing_may_be_committed() -> None:
     """What is parked or has ended is not known yet."""
     engine = PartitionEngine(Committed(frontier=3, epoch=1), PLACE, POLICY, WIDE, Scratch())

@@ -1,5 +1,7 @@
 """Takeover, step by step: claim, mark, read back the parked log, then the outcomes."""
 
+from dataclasses import replace
+
 import pytest
 
 from consumer.engine.commands import Claim, Command, Log, Mark, ReadBack
@@ -48,6 +50,12 @@ def test_it_claims_what_is_committed_with_the_next_epoch() -> None:
     assert claim_of(Takeover(COMMITTED, ME, Scratch()).claim()) == Committed(
         frontier=10, epoch=5, outcomes_from=100, parked_from=200, parked_epoch=3
     )
+
+
+def test_it_carries_on_where_the_group_began() -> None:
+    """Nothing else says later what the group has to do with, and no owner is the last."""
+    takeover, _ = begun(replace(COMMITTED, events_from=3))
+    assert claim_of(takeover.claim()).events_from == takeover.events_from == 3
 
 
 def test_the_claim_comes_before_the_mark() -> None:
