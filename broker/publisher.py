@@ -1,6 +1,7 @@
 """The publisher: records in, acknowledgements out."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -10,6 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from broker.client import kafka_error, producer
+from broker.gathering import Gathering
 from schemas.errors import NotAcknowledged, QueueFull, UnpublishableRecord
 from schemas.record import Record
 from schemas.settings import PipelineSettings
@@ -19,9 +21,6 @@ _BUSY_SECONDS = 0.002
 """How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
 in the event loop needs no thread and so no hop between threads."""
 _IDLE_SECONDS = 0.2
-_GATHER_SECONDS = 0.002
-"""So long records are gathered: together, those of a partition fill one request and wake librdkafka's threads once; one
-by one, most would cause a request of their own. Not longer, since whoever sends a webhook waits for its answer."""
 _LINGER_MILLISECONDS = 1
 """Longer than it takes to hand over what was gathered, so that it is not parted again."""
 _BY_KEY = -1
@@ -70,12 +69,11 @@ class Bounds:
 class Publisher:
     """Publish records durably: idempotent, `acks=all`, with a bounded queue.
 
-    Records are handed to librdkafka at most once in `gather_seconds`, and at once after a longer pause.
     `failure` is done when the producer cannot go on at all; the process has to end then. Use as an async context
     manager.
     """
 
-    def __init__(self, settings: PipelineSettings, bounds: Bounds, *, gather_seconds: float = _GATHER_SECONDS) -> None:
+    def __init__(self, settings: PipelineSettings, bounds: Bounds) -> None:
         self._config = {
             "queue.buffering.max.messages": bounds.messages,
             "queue.buffering.max.kbytes": max(1, bounds.bytes // 1024),
@@ -86,7 +84,6 @@ class Publisher:
         self._settings = settings
         self._most_waiting = bounds.messages
         self._stop_seconds = bounds.stop_seconds
-        self._gather_seconds = gather_seconds
         self._log = structlog.get_logger()
 
     async def __aenter__(self) -> Self:
@@ -98,6 +95,7 @@ class Publisher:
         self._waiting = 0
         self._gathered: list[_Published] = []
         self._gather_until = 0.0
+        self._gathering = Gathering()
         return self
 
     async def __aexit__(
@@ -148,7 +146,7 @@ class Publisher:
         return tuple(f"topic {topic}: partition {number} has no leader" for number in leaderless)
 
     def _hand_over(self) -> None:
-        self._gather_until = self._loop.time() + self._gather_seconds
+        self._gather_until = self._loop.time() + self._gathering.seconds
         gathered, self._gathered = self._gathered, []
         for each in gathered:
             self._produce(*each)
@@ -198,6 +196,7 @@ class Publisher:
 
     def _fetch_reports(self) -> None:
         self._producer.poll(0)
+        self._gathering.look(self._loop.time(), time.thread_time())
         self._schedule_visit()
 
     async def _drained(self) -> None:

@@ -29,9 +29,6 @@ from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
 from schemas.topics import group_topics
 
-_GATHER_SECONDS = 0.012
-"""Longer than the ingress gathers: nobody waits for an outcome, but for a lane whose last event was not called."""
-
 
 async def run(settings: ConsumerSettings, tenants: LiveTenants) -> int:
     """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on."""
@@ -68,7 +65,7 @@ async def open_member(
     async with (
         open_page(settings, page) as address,
         load_handler(settings.handler)(settings, tenants) as handler,
-        Publisher(settings, bounds, gather_seconds=_GATHER_SECONDS) as publisher,
+        Publisher(settings, bounds) as publisher,
         LogReader(settings) as logs,
         LogTrimmer(settings) as trimmer,
     ):
