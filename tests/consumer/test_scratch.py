@@ -288,6 +288,19 @@ def test_headers_of_any_kind_come_back_as_they_were() -> None:
     assert scratch.event(1) == ParkedEvent(note=park(1), record=record)
 
 
+def test_every_parked_lane_is_found_while_the_filter_grows() -> None:
+    """A lane that is taken for a free one would be called out of order; one for a parked one costs only a look."""
+    scratch = Scratch()
+    lanes = [b"acme/%d" % number for number in range(2_000)]
+    for at, lane in enumerate(lanes):
+        scratch.put(park(at), record_of(at)._replace(key=lane), at)
+        assert scratch.has_lane(lane)
+    assert all(scratch.has_lane(lane) for lane in lanes)
+    for at in range(0, 2_000, 2):
+        scratch.remove(at)
+    assert [scratch.has_lane(lane) for lane in lanes] == [False, True] * 1_000
+
+
 def test_an_event_that_is_read_back_twice_counts_once() -> None:
     """An event that was parked again lies in the log more than once."""
     scratch = Scratch()
