@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--variant", action="append", choices=VARIANTS, help="only this; may be repeated (default: all)"
     )
-    parser.add_argument("--events", type=int, default=6_000, help="events that count, each time (default: 6,000)")
+    parser.add_argument("--events", type=int, default=12_000, help="events that count, each time (default: 12,000)")
     parser.add_argument("--keys", type=int, default=20_000, help="different connections (default: 20,000)")
     parser.add_argument("--seconds", type=float, default=2.0, help="of the bare client that count (default: 2)")
     add_output(parser)
