@@ -1,6 +1,7 @@
 """The page of figures: `python -m benchmarks.report` writes docs/performance.md and its plots from the results there.
 
-It measures nothing: what docs/performance/*.json say is all that the page says, and a test holds it to that.
+It measures nothing: every figure is from docs/performance/*.json, and a test holds the page to that. What stands below
+them is from notes.md beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,14 +35,19 @@ _HEAD = """\
 def main() -> None:
     """Write the page and its plots."""
     results = read_results(DOCS / _FOLDER)
-    (DOCS / "performance.md").write_text(page(results))
+    (DOCS / "performance.md").write_text(page(results, notes()))
     for name, text in plots(results).items():
         (DOCS / _FOLDER / name).write_text(text)
 
 
-def page(results: Sequence[Result]) -> str:
+def notes() -> str:
+    """Give what people have to say about the figures."""
+    return (DOCS / _FOLDER / "notes.md").read_text()
+
+
+def page(results: Sequence[Result], remarks: str) -> str:
     """Write the page, as Markdown."""
-    return _INTRODUCTION + ("".join(_section(result) for result in results) or _NOTHING)
+    return _INTRODUCTION + ("".join(_section(result) for result in results) or _NOTHING) + remarks
 
 
 def plots(results: Sequence[Result]) -> Mapping[str, str]:

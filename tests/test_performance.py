@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmarks.report import DOCS, page, plots
+from benchmarks.report import DOCS, notes, page, plots
 from benchmarks.result import Repetition, Result, Series, read_results
 
 
@@ -26,7 +26,7 @@ RESULT = Result(
 def test_the_page_and_its_plots_are_what_the_results_say() -> None:
     """`make bench` writes them; a figure that somebody typed would be nobody's measurement."""
     results = read_results(DOCS / "performance")
-    assert page(results) == (DOCS / "performance.md").read_text()
+    assert page(results, notes()) == (DOCS / "performance.md").read_text()
     for name, text in plots(results).items():
         assert text == (DOCS / "performance" / name).read_text()
 
@@ -41,7 +41,7 @@ def test_a_ratio_is_that_of_repetitions_of_the_same_turn() -> None:
 
 def test_every_figure_stands_beside_its_command_machine_versions_cost_and_memory() -> None:
     """Without them it says nothing."""
-    text = page([RESULT])
+    text = page([RESULT], "")
     assert "| ours | calls/s | 900 | 1,000 | 1,200 | 0.50 / 0.80 / 0.90 | 0.25 | 1.00 / 1.00 / 1.00 | 64 |" in text
     for each in ("`python -m benchmarks.consumer`", "A machine, 2 cores", "aiohttp 3.13"):
         assert each in text
