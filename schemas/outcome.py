@@ -1,6 +1,5 @@
 """How an event ends: what handlers return, and the record of it on the outcomes topic."""
 
-from dataclasses import fields
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -8,7 +7,7 @@ import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
 from schemas.errors import UnreadableRecord
-from schemas.structs import struct
+from schemas.structs import present, struct
 
 VERSION = 1
 """Version of the records below. A takeover stops at a version it does not know rather than guess."""
@@ -77,12 +76,11 @@ class Taken:
 
 OutcomeRecord = Annotated[Ended | Taken, Field(discriminator="record")]
 _ADAPTER: TypeAdapter[Ended | Taken] = TypeAdapter(OutcomeRecord)
-_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Ended, Taken)}
 
 
 def write_outcome(record: Ended | Taken) -> bytes:
     """Write a record of the outcomes topic; what is absent, or a generation of 0, is left out to keep it small."""
-    written = {name: value for name in _NAMES[type(record)] if (value := getattr(record, name)) is not None}
+    written = present(record)
     if written.get("generation") == 0:
         del written["generation"]
     return orjson.dumps(written)

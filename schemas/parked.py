@@ -5,7 +5,6 @@ the last header of that name counts: the one before it would be part of the even
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -15,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from schemas.errors import UnreadableRecord
 from schemas.outcome import MOST, Taken
 from schemas.record import ReceivedRecord, Record
-from schemas.structs import struct
+from schemas.structs import present, struct
 
 VERSION = 1
 """Version of the notes. A takeover stops at a version it does not know rather than guess."""
@@ -81,17 +80,11 @@ class Settle:
 
 ParkedNote = Annotated[Park | Settle | Taken, Field(discriminator="record")]
 _ADAPTER: TypeAdapter[Park | Settle | Taken] = TypeAdapter(ParkedNote)
-_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Park, Settle, Taken)}
-
-
-def note_values(note: Park | Settle | Taken) -> dict[str, object]:
-    """Give what a note says, by name; what is absent is left out."""
-    return {name: value for name in _NAMES[type(note)] if (value := getattr(note, name)) is not None}
 
 
 def write_note(note: Park | Settle | Taken, event: Record | None = None) -> Record:
     """Write a record of the parked topic; a park comes with the record of its event."""
-    header = (HEADER, orjson.dumps(note_values(note)))
+    header = (HEADER, orjson.dumps(present(note)))
     if event is None:
         return Record(key=b"", value=None, headers=(header,))
     return Record(key=event.key, value=event.value, headers=(*event.headers, header))
