@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from broker.history import History
+from broker.threads import patient_threads
 from schemas.errors import ConfigurationError
 from schemas.record import Headers, ReceivedRecord
 from schemas.settings import PipelineSettings, variable
@@ -71,7 +72,8 @@ def producer(settings: PipelineSettings, own: Mapping[str, object]) -> Producer:
         "message.max.bytes": max_group_record_bytes(settings.max_body_bytes),
         **own,
     }
-    return Producer(_config(settings, ours), logger=_log)
+    with patient_threads():
+        return Producer(_config(settings, ours), logger=_log)
 
 
 def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
@@ -88,7 +90,8 @@ def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
         "fetch.queue.backoff.ms": _PREFETCH_FULL_MILLISECONDS,
         **own,
     }
-    return Consumer(_config(settings, ours), logger=_log)
+    with patient_threads():
+        return Consumer(_config(settings, ours), logger=_log)
 
 
 def admin(settings: PipelineSettings, own: Mapping[str, Any]) -> AdminClient:

@@ -1,7 +1,6 @@
 """The publisher: records in, acknowledgements out."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -11,7 +10,6 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from broker.client import kafka_error, producer
-from broker.gathering import Gathering
 from schemas.errors import NotAcknowledged, QueueFull, UnpublishableRecord
 from schemas.record import Record
 from schemas.settings import PipelineSettings
@@ -21,6 +19,9 @@ _BUSY_SECONDS = 0.002
 """How often delivery reports are fetched while records wait for theirs. One visit serves many reports; fetching them
 in the event loop needs no thread and so no hop between threads."""
 _IDLE_SECONDS = 0.2
+_GATHER_SECONDS = 0.002
+"""How long records wait for others after some were handed over: together they fill one request and wake librdkafka's
+threads once. The first after a while does not wait."""
 _LINGER_MILLISECONDS = 1
 """Longer than it takes to hand over what was gathered, so that it is not parted again."""
 _BY_KEY = -1
@@ -95,7 +96,6 @@ class Publisher:
         self._waiting = 0
         self._gathered: list[_Published] = []
         self._gather_until = 0.0
-        self._gathering = Gathering()
         return self
 
     async def __aexit__(
@@ -146,7 +146,7 @@ class Publisher:
         return tuple(f"topic {topic}: partition {number} has no leader" for number in leaderless)
 
     def _hand_over(self) -> None:
-        self._gather_until = self._loop.time() + self._gathering.seconds
+        self._gather_until = self._loop.time() + _GATHER_SECONDS
         gathered, self._gathered = self._gathered, []
         for each in gathered:
             self._produce(*each)
@@ -196,7 +196,6 @@ class Publisher:
 
     def _fetch_reports(self) -> None:
         self._producer.poll(0)
-        self._gathering.look(self._loop.time(), time.thread_time())
         self._schedule_visit()
 
     async def _drained(self) -> None:

@@ -1,0 +1,28 @@
+"""How librdkafka's threads share a core with ours."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+
+@contextmanager
+def patient_threads() -> Iterator[None]:
+    """Let the threads that are started within wait for a core that is busy, instead of interrupting who has it.
+
+    Kafka answers each produce request by itself, and each answer wakes a thread of librdkafka. An ordinary thread that
+    wakes up gets the core at once; on one core that is an interruption of the event loop, with caches to fill again,
+    for every few records. As batch threads (sched(7)) they run when the loop waits or its time slice ends, and then
+    find several answers. It needs no privilege. Elsewhere than on Linux, where it is refused, and under a policy that
+    the operator has chosen, nothing changes.
+    """
+    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # threads inherit it from who starts them
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
