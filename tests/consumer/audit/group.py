@@ -18,10 +18,10 @@ WITHIN = 30
 
 
 class Group:
-    """The topics of a group with one partition, and what a member would write to them."""
+    """The topics of a group, with one partition unless more are asked for, and what a member would write to them."""
 
-    def __init__(self, servers: str, topic: str) -> None:
-        self.settings = settings(kafka_bootstrap_servers=servers, topic=topic, topic_partitions=1)
+    def __init__(self, servers: str, topic: str, partitions: int = 1) -> None:
+        self.settings = settings(kafka_bootstrap_servers=servers, topic=topic, topic_partitions=partitions)
         self.topics = group_topics(topic, self.settings.group)
         asyncio.run(ensure_topics(self.settings))
         self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 0})
