@@ -28,14 +28,14 @@ class Group:
         self._admin = AdminClient({"bootstrap.servers": servers})
         self._servers = servers
 
-    def append(self, topic: str, record: Record) -> int:
+    def append(self, topic: str, record: Record, partition: int = 0) -> int:
         """Append a record; give its offset."""
         written: list[Message] = []
         self._producer.produce(
             topic,
             record.value,
             record.key,
-            0,
+            partition,
             headers=list(record.headers),
             on_delivery=lambda _, message: written.append(message),
         )
