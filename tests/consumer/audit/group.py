@@ -3,7 +3,7 @@
 import asyncio
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from broker.topics import ensure_topics
 from consumer.engine.committed import Committed
@@ -27,6 +27,13 @@ class Group:
         self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 0})
         self._admin = AdminClient({"bootstrap.servers": servers})
         self._servers = servers
+
+    def extend(self, partitions: int) -> None:
+        """Give the source more partitions, and wait until the producer knows them."""
+        topic = self.settings.topic
+        self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(timeout=WITHIN)
+        while len(self._producer.list_topics(topic, WITHIN).topics[topic].partitions) < partitions:
+            pass  # the next answer may come from a broker that knows
 
     def append(self, topic: str, record: Record, partition: int = 0) -> int:
         """Append a record; give its offset."""

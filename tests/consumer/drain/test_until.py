@@ -5,7 +5,6 @@ from collections import deque
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -33,14 +32,6 @@ def events(standing: Standing) -> list[Event]:
     return [each for each in made if LAYOUT.standing(to_record(each).key, 0) is standing]
 
 
-def extend(group: Group, servers: str) -> None:
-    """Give the source more partitions, and wait until that is known."""
-    client = AdminClient({"bootstrap.servers": servers})
-    client.create_partitions([NewPartitions(group.settings.topic, NEW)])[group.settings.topic].result(timeout=WITHIN)
-    while len(client.list_topics(group.settings.topic, WITHIN).topics[group.settings.topic].partitions) < NEW:
-        pass  # the next answer may come from a broker that knows
-
-
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look often, and report every look."""
@@ -57,7 +48,7 @@ def test_a_group_is_drained_when_what_is_misplaced_has_passed_and_is_parked_no_m
     misplaced, late = events(Standing.MISPLACED)[:2]
     stayed, moved_in = events(Standing.STAYED)[0], events(Standing.MOVED_IN)[0]
     group.publish(misplaced, stayed, moved_in, stayed, late)
-    extend(group, cluster.bootstrap_servers)
+    group.extend(NEW)
 
     async def story() -> None:
         with capture_logs() as logs:
