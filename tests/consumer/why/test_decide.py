@@ -100,9 +100,9 @@ PLANTED: Mapping[str, tuple[Facts, Cause, str]] = {
     "not read yet": (facts(9, page=page(of_partition={"read_position": 2})), Cause.NOT_READ, "7 offsets are before it"),
     "no member": (facts(6, state="empty", partition=partition(owner=None, address=None)), Cause.NO_MEMBER, "no member"),
     "in a partition that the group's topics have not": (
-        facts(6, drains=Layout(old=3, new=9)),
+        facts(6, drains=Layout(old=3, new=4)),
         Cause.DRAINING,
-        "has 9 partitions, and the group's topics have 3",
+        "has 4 partitions, and the group's topics have 3",
     ),
     "moved into a partition that drains": (facts(6, drains=Layout(old=4, new=9)), Cause.DRAINING, "event at offset 6"),
     "behind what was moved in": (
