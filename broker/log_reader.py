@@ -18,7 +18,7 @@ _WAIT_SECONDS = 0.1
 _FETCH_WAIT_MILLISECONDS = 10
 """How long a broker may hold a fetch that finds nothing new: the next stretch's fetch has to wait behind it."""
 _STALLED_SECONDS = 30.0
-_ANSWER_SECONDS = 15.0
+_ANSWER_SECONDS = 3.0
 
 
 class LogReader:
