@@ -18,6 +18,7 @@ _WAIT_SECONDS = 0.1
 _FETCH_WAIT_MILLISECONDS = 10
 """How long a broker may hold a fetch that finds nothing new: the next stretch's fetch has to wait behind it."""
 _STALLED_SECONDS = 30.0
+_ANSWER_SECONDS = 3.0
 
 
 class LogReader:
@@ -37,6 +38,14 @@ class LogReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self._consumer.close)
+
+    async def partitions(self, topic: str) -> int:
+        """Count the partitions of a topic; one that is unknown has none. Raises Retryable if no broker answers."""
+        try:
+            known = await asyncio.to_thread(self._consumer.list_topics, topic, _ANSWER_SECONDS)
+        except KafkaException as error:
+            raise Retryable(f"{topic}: {kafka_error(error).str()}") from None
+        return len(known.topics[topic].partitions)
 
     async def history(self, topic: str, partition: int) -> History:
         """Ask which records of a partition exist. Raises Retryable if no broker answers in time."""

@@ -1,11 +1,13 @@
 """The partitioner: in which partition a key lies, as Java's default partitioner and our producer decide. Pure."""
 
 _FACTOR, _MASK, _SEED = 0x5BD1E995, 0xFFFFFFFF, 0x9747B28C
+MOST_POSITIVE = 0x7FFFFFFF
+"""Masks the sign of a hash away."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:
     """Give the partition of a key that is not empty: its hash without the sign, by the number of partitions."""
-    return (murmur2(key) & 0x7FFFFFFF) % partitions
+    return (murmur2(key) & MOST_POSITIVE) % partitions
 
 
 def murmur2(data: bytes) -> int:

@@ -55,6 +55,13 @@ class Scanner:
         except KafkaException as error:
             raise Retryable(f"topics: {kafka_error(error).str()}") from None
 
+    def partitions(self, topic: str) -> int:
+        """Count the partitions of a topic; one that is unknown has none."""
+        try:
+            return len(self._client.list_topics(topic, _ANSWER_SECONDS).topics[topic].partitions)
+        except KafkaException as error:
+            raise Retryable(f"{topic}: {kafka_error(error).str()}") from None
+
     def histories(self, topic: str, wanted: Container[int] | None = None) -> Mapping[int, History]:
         """Ask which records of each partition exist, or of those `wanted`. An unknown topic has no partitions."""
         try:

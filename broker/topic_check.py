@@ -4,9 +4,11 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from broker.layout import Layout
 from schemas.settings import variable
 from schemas.topics import OUTCOMES_MARGIN, TopicSpec, group_topics
 
+DRAIN_COMMAND = "python -m consumer run --repartitioned"
 _FOR_EVER = -1
 _MOST_REPLICAS = 3
 _WHY_EXACT = {
@@ -20,13 +22,17 @@ _WHY_EXACT = {
 class Wanted:
     """What a process needs: topics, the source first, and how to make those that are missing.
 
-    `bootstrap_servers` stands in the commands that faults name.
+    `bootstrap_servers` stands in the commands that faults name. Group topics with fewer partitions than the source are
+    a fault, unless `drains`: then whoever asks drains the lanes of the old layout first. `drained_for` is the partition
+    count of the source for which that is done: to that, and to no other, they may be extended.
     """
 
     specs: Sequence[TopicSpec]
     partitions: int
     replicas: int
     bootstrap_servers: str
+    drains: bool = False
+    drained_for: int | None = None
 
     @property
     def source(self) -> TopicSpec:
@@ -66,6 +72,12 @@ Step = CreateTopic | ExtendTopic
 Found = Mapping[str, FoundTopic]
 
 
+def layout_of(wanted: Wanted, found: Found) -> Layout:
+    """Tell the layout from topics that are all there. Without group topics nothing has to follow the source."""
+    counts = [found[spec.name].partitions for spec in wanted.specs]
+    return Layout(old=min(counts), new=found[wanted.source.name].partitions)
+
+
 def default_replicas(brokers: int) -> int:
     """Choose the replication factor where nobody did."""
     return max(1, min(_MOST_REPLICAS, brokers))
@@ -88,7 +100,8 @@ def _step(wanted: Wanted, spec: TopicSpec, found: Found) -> Step | None:
             name=spec.name, partitions=count, replicas=wanted.replicas, config=_creation_config(wanted, spec, found)
         )
     keys_stay = topic.unwritten or (source is not None and source.unwritten)
-    return ExtendTopic(name=spec.name, partitions=count) if topic.partitions < count and keys_stay else None
+    may_follow = keys_stay or (spec is not wanted.source and count == wanted.drained_for)
+    return ExtendTopic(name=spec.name, partitions=count) if topic.partitions < count and may_follow else None
 
 
 def _source_partitions(wanted: Wanted, found: Found) -> int:
@@ -142,12 +155,17 @@ def _topic_faults(wanted: Wanted, spec: TopicSpec, found: Found, refusals: Mappi
     topic, count = found.get(spec.name), _source_partitions(wanted, found)
     if spec.name in refusals:
         yield refusals[spec.name]
-    elif topic is not None and topic.partitions != count:
+    elif topic is not None and topic.partitions != count and not _drains(wanted, topic, count):
         yield _partition_fault(wanted, spec.name, topic, count)
     if topic is not None and not _to_be_removed(topic, count):
         for name, must_be, why in _config_faults(wanted, spec, topic, found):
             command = _alter_config(wanted, spec.name, name, must_be)
             yield f"topic {spec.name}: {name} is {topic.config[name]}, {why}; run: {command}"
+
+
+def _drains(wanted: Wanted, topic: FoundTopic, count: int) -> bool:
+    """Say whether a topic has fewer partitions than the source only until the lanes of the old layout are drained."""
+    return wanted.drains and topic.partitions < count
 
 
 def _to_be_removed(topic: FoundTopic, count: int) -> bool:
@@ -160,8 +178,11 @@ def _partition_fault(wanted: Wanted, name: str, topic: FoundTopic, count: int) -
     if _to_be_removed(topic, count):
         return f"{says}; it is empty, so remove it and start again; run: {_delete(wanted, name)}"
     if topic.partitions < count:
-        command = _alter_partitions(wanted, name, count)
-        return f"{says}; stop the ingress, let the group settle everything (more partitions move keys), run: {command}"
+        return (
+            f"{says}; more partitions move keys, and what was written before has to end first: stop the ingress and "
+            f"all other publishers, extend {source} if that is not done, start the ingress, and every member with: "
+            f"{DRAIN_COMMAND}"
+        )
     command = _alter_partitions(wanted, source, topic.partitions)
     return (
         f"{says}, and partitions cannot be removed; stop the ingress, let every group settle everything "

@@ -1,9 +1,11 @@
 """Topic administration: the start-up check that creates and extends topics, and refuses what cannot work."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,6 +24,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 from broker.answers import AGAIN, answers, config_values
 from broker.client import admin, kafka_error
 from broker.connection_trouble import connection_fault, explanation
+from broker.layout import Layout
 from broker.topic_check import (
     CreateTopic,
     Found,
@@ -30,6 +33,7 @@ from broker.topic_check import (
     Wanted,
     default_replicas,
     faults,
+    layout_of,
     next_steps,
     not_described,
     refusal,
@@ -48,18 +52,26 @@ _log = structlog.get_logger()
 
 
 async def ensure_topics(
-    settings: PipelineSettings, specs: Sequence[TopicSpec] | None = None, *, within: float = _CHECK_SECONDS
-) -> None:
+    settings: PipelineSettings,
+    specs: Sequence[TopicSpec] | None = None,
+    *,
+    within: float = _CHECK_SECONDS,
+    drains: bool = False,
+    drained_for: int | None = None,
+) -> Layout:
     """Create or extend the source and the topics of `specs`, and check that what is there can work.
 
     The source, `settings.topic`, is always among them; the others get the partition count that it really has. Without
     `specs` they are what the process of these settings needs: a member the three of its group, the ingress none.
+    Topics of a group may have fewer partitions than the source if the caller `drains`, and are extended to those
+    `drained_for`; see `Wanted`. Gives the layout that was found or made.
     Raises ConfigurationError with every fault and the command that mends it, or after some ten seconds in which no
     broker let us in, and Retryable if the cluster does not answer within about `within` seconds.
     """
     source = source_spec(settings.topic, retention=settings.topic_retention, max_body_bytes=settings.max_body_bytes)
     wanted = _own_specs(settings) if specs is None else specs
-    await _ensure(settings, [source, *(spec for spec in wanted if spec.name != source.name)], within)
+    asked = [source, *(spec for spec in wanted if spec.name != source.name)]
+    return await _ensure(settings, asked, within, partial(replace, drains=drains, drained_for=drained_for))
 
 
 def _own_specs(settings: PipelineSettings) -> Sequence[TopicSpec]:
@@ -70,7 +82,9 @@ def _own_specs(settings: PipelineSettings) -> Sequence[TopicSpec]:
     )
 
 
-async def _ensure(settings: PipelineSettings, specs: Sequence[TopicSpec], within: float) -> None:
+async def _ensure(
+    settings: PipelineSettings, specs: Sequence[TopicSpec], within: float, allowing: Callable[[Wanted], Wanted]
+) -> Layout:
     patiently = AsyncRetrying(
         retry=retry_if_exception_type(Retryable),
         stop=stop_after_delay(within),
@@ -80,12 +94,13 @@ async def _ensure(settings: PipelineSettings, specs: Sequence[TopicSpec], within
     trouble: list[KafkaError] = []
     refusals: dict[str, str] = {}
     try:
-        wanted: Wanted = await patiently(_wanted, settings, specs, trouble)
+        wanted: Wanted = allowing(await patiently(_wanted, settings, specs, trouble))
         found: Found = await patiently(_attempt, settings, wanted, refusals, trouble)
     except Retryable as error:
         raise Retryable("; ".join(filter(None, [str(error), explanation(trouble)]))) from None
     if found_faults := faults(wanted, found, refusals):
         raise ConfigurationError(found_faults)
+    return layout_of(wanted, found)
 
 
 @contextmanager

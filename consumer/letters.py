@@ -7,6 +7,7 @@ from datetime import datetime
 from heapq import nlargest
 
 from broker.history import History
+from broker.partitioner import partition_of
 from consumer.accounted import read_ended
 from consumer.otherwise import About, Otherwise
 from consumer.replay import note_resends, readable
@@ -89,7 +90,7 @@ def letters(
     with open_watched(settings, watch) as logs, closing(Resends(settings.group, REDRIVE)) as resends:
         histories = logs.source()
         found = nlargest(most, _letters(logs, wanted), key=lambda letter: (letter.note.ended, letter.position))
-        note_resends(logs, _starts(found), resends)
+        note_resends(logs, _starts(found, len(histories)), resends)
         known = _Known(resends=resends, histories=histories)
         return [ListedLetter(letter=letter, redriven=known.is_redriven(letter)) for letter in found]
 
@@ -121,7 +122,8 @@ def redrive(
     ):
         histories, stretches = logs.source(), _all(logs)
         asked = _Asked(otherwise=otherwise)
-        note_resends(logs, _starts(asked.about(_letters(logs, request.filter, stretches))), resends)
+        found = asked.about(_letters(logs, request.filter, stretches))
+        note_resends(logs, _starts(found, len(histories)), resends)
         if asked.since is not None:
             otherwise.note(read_ended(logs, asked.since))
         known = _Known(resends=resends, histories=histories)
@@ -156,11 +158,16 @@ def _letter(record: ReceivedRecord) -> Letter | None:
     )
 
 
-def _starts(found: Iterator[Letter] | list[Letter]) -> Mapping[int, int]:
-    """Find the lowest offset in each partition of the source: whatever was sent again lies behind."""
+def _starts(found: Iterable[Letter], partitions: int) -> Mapping[int, int]:
+    """Find the lowest offset in each partition of the source behind which something that was sent again may lie.
+
+    That is in the event's own partition; or, if keys have moved since, anywhere in the one where its key lies now.
+    """
     starts: dict[int, int] = {}
     for letter in found:
         starts[letter.partition] = min(letter.note.offset, starts.get(letter.partition, letter.note.offset))
+        if letter.record.key and (now := partition_of(letter.record.key, partitions)) != letter.partition:
+            starts[now] = 0
     return starts
 
 
@@ -211,7 +218,7 @@ def _not_otherwise(found: Iterable[Letter], otherwise: Otherwise, report: Report
             yield letter
 
 
-def _meant(found: Iterator[Letter], known: _Known, report: Report, *, expired: bool) -> Iterator[tuple[int, Event]]:
+def _meant(found: Iterator[Letter], known: _Known, report: Report, *, expired: bool) -> Iterator[Event]:
     for letter in found:
         redriven = known.is_redriven(letter)
         if letter.event is None:
@@ -219,7 +226,7 @@ def _meant(found: Iterator[Letter], known: _Known, report: Report, *, expired: b
         elif redriven is None and not expired:
             report.unknown += 1
         elif not redriven:
-            yield letter.partition, letter.event
+            yield letter.event
 
 
 def _names(letter: Letter) -> set[str]:

@@ -14,7 +14,7 @@ import orjson
 from broker.group_offsets import committed_offsets
 from consumer.accounted import Accounted, read_accounted, settled_stretches
 from consumer.resending import Report, carry_out
-from consumer.resends import Resend, Resends
+from consumer.resends import Resends
 from consumer.watching import Watch, Watched, open_watched, unwatched
 from schemas.errors import ConfigurationError, UnreadableRecord
 from schemas.event import Event
@@ -93,7 +93,7 @@ def _check(request: Request) -> None:
         raise ConfigurationError(faults)
 
 
-def _planned(logs: Watched, request: Request, resends: Resends, report: Report) -> Iterator[Resend]:
+def _planned(logs: Watched, request: Request, resends: Resends, report: Report) -> Iterator[Event]:
     stretches = _stretches(logs, request)
     accounted = None if request.force else _accounted(logs, request, stretches)
     note_resends(logs, {number: each.start for number, each in stretches.items()}, resends)
@@ -136,14 +136,14 @@ def _resent(records: Iterator[ReceivedRecord]) -> Iterator[Event]:
 
 def _meant(
     records: Iterator[ReceivedRecord], wanted: Filter, accounted: Accounted | None, report: Report
-) -> Iterator[tuple[int, Event]]:
+) -> Iterator[Event]:
     for record in records:
         if accounted is None or accounted.missing(record.partition, record.offset):
             event = readable(record)
             if event is None:
                 report.unreadable += 1
             elif wanted.admits(event):
-                yield record.partition, event
+                yield event
 
 
 def readable(record: ReceivedRecord) -> Event | None:

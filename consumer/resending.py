@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from broker.publisher import Bounds, Publisher
-from consumer.resends import Resend
 from consumer.watching import Watch
+from schemas.event import Event
 from schemas.record import to_record
 from schemas.settings import ConsumerSettings
 from schemas.topics import max_record_bytes
@@ -47,7 +47,7 @@ class Report:
         return None if self.rate is None else self.events / self.rate
 
 
-def carry_out(settings: ConsumerSettings, planned: Iterable[Resend], report: Report, watch: Watch) -> None:
+def carry_out(settings: ConsumerSettings, planned: Iterable[Event], report: Report, watch: Watch) -> None:
     """Count what is planned, and append it unless this is a dry run.
 
     KeyboardInterrupt ends it in order: what was sent is waited for and counted. Raises NotAcknowledged if Kafka does
@@ -55,7 +55,7 @@ def carry_out(settings: ConsumerSettings, planned: Iterable[Resend], report: Rep
     """
     try:
         if report.dry_run:
-            report.tenants.update(resend.event.tenant for resend in planned)
+            report.tenants.update(event.tenant for event in planned)
         else:
             _append_all(settings, planned, report, watch)
         report.complete = True
@@ -63,20 +63,20 @@ def carry_out(settings: ConsumerSettings, planned: Iterable[Resend], report: Rep
         report.complete = False
 
 
-def _append_all(settings: ConsumerSettings, planned: Iterable[Resend], report: Report, watch: Watch) -> None:
+def _append_all(settings: ConsumerSettings, planned: Iterable[Event], report: Report, watch: Watch) -> None:
     with _open_appender(settings, report) as appender:
         for chunk in chunks(planned):
             appender.append(chunk)
             watch("appended", report.events, 0)
 
 
-def chunks(planned: Iterable[Resend]) -> Iterator[Sequence[Resend]]:
+def chunks(planned: Iterable[Event]) -> Iterator[Sequence[Event]]:
     """Part what is planned, so that neither the number nor the bytes of a part are large."""
-    chunk: list[Resend] = []
+    chunk: list[Event] = []
     size = 0
-    for resend in planned:
-        chunk.append(resend)
-        size += len(resend.event.body)
+    for event in planned:
+        chunk.append(event)
+        size += len(event.body)
         if len(chunk) >= _CHUNK or size >= _CHUNK_BYTES:
             yield chunk
             chunk, size = [], 0
@@ -92,16 +92,16 @@ class _Appender:
         self._report = report
         self._due = 0.0
 
-    def append(self, chunk: Sequence[Resend]) -> None:
+    def append(self, chunk: Sequence[Event]) -> None:
         """Append, and wait for every acknowledgement; count what is acknowledged, also when this is interrupted."""
         self._runner.run(self._append(chunk))
 
-    async def _append(self, chunk: Sequence[Resend]) -> None:
+    async def _append(self, chunk: Sequence[Event]) -> None:
         acknowledgements = []
         try:
-            for resend in chunk:
+            for event in chunk:
                 await self._pace()
-                acknowledgements.append(asyncio.ensure_future(self._append_one(resend)))
+                acknowledgements.append(asyncio.ensure_future(self._append_one(event)))
         finally:
             # Also when interrupted: what was handed over is in the log, or will be.
             if acknowledgements:
@@ -109,9 +109,10 @@ class _Appender:
         for acknowledgement in acknowledgements:
             acknowledgement.result()
 
-    async def _append_one(self, resend: Resend) -> None:
-        await self._publisher.publish(self._topic, to_record(resend.event), partition=resend.partition)
-        self._report.tenants[resend.event.tenant] += 1
+    async def _append_one(self, event: Event) -> None:
+        """Append by the key, and not to where the event lay: its lane is elsewhere if partitions were added since."""
+        await self._publisher.publish(self._topic, to_record(event))
+        self._report.tenants[event.tenant] += 1
 
     async def _pace(self) -> None:
         if self._report.rate is not None:

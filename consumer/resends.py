@@ -8,7 +8,6 @@ killed.
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 from schemas.event import Event
 
@@ -23,13 +22,6 @@ _NOTE = (
     "INSERT INTO resent VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE"
     " SET generation = max(generation, ?2), ours = max(ours, ?3)"
 )
-
-
-class Resend(NamedTuple):
-    """An event to be appended to the source, in the partition where it lay: there its lane is."""
-
-    partition: int
-    event: Event
 
 
 class Resends:
@@ -59,22 +51,22 @@ class Resends:
         """Give the newest generation known of this event, its own at least."""
         return max(event.generation, self._known(event)[0])
 
-    def unless_newer(self, events: Iterable[tuple[int, Event]]) -> Iterator[Resend]:
-        """Plan to send again, from pairs of partition and event, what has no newer generation yet."""
-        for partition, event in events:
+    def unless_newer(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Plan to send again what has no newer generation yet."""
+        for event in events:
             if event.is_for(self._group) and self.newest(event) == event.generation:
-                yield self._plan(partition, event)
+                yield self._plan(event)
 
-    def unless_ours(self, events: Iterable[tuple[int, Event]]) -> Iterator[Resend]:
+    def unless_ours(self, events: Iterable[Event]) -> Iterator[Event]:
         """Plan to send again what this very replay has not sent yet, whatever others did."""
-        for partition, event in events:
+        for event in events:
             if event.is_for(self._group) and not self._known(event)[1]:
-                yield self._plan(partition, event)
+                yield self._plan(event)
 
-    def _plan(self, partition: int, event: Event) -> Resend:
+    def _plan(self, event: Event) -> Event:
         again = replace(event, generation=self.newest(event) + 1, group=self._group, replay=self._replay)
         self.note([again])  # the same event may stand in the range a second time
-        return Resend(partition, again)
+        return again
 
     def _known(self, event: Event) -> tuple[int, bool]:
         row = self._database.execute("SELECT generation, ours FROM resent WHERE id = ?", (event.id,)).fetchone()

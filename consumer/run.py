@@ -4,19 +4,23 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
 
+from broker.layout import Layout
 from broker.log_reader import LogReader
 from broker.log_trimmer import LogTrimmer
 from broker.publisher import Bounds, Publisher
 from broker.subscription import Subscription
+from broker.topics import ensure_topics
 from consumer.alarms import Alarms
 from consumer.calls import Calls
 from consumer.clients import Clients
+from consumer.drain.gate import Gate
+from consumer.drain.until import until_drained, until_extended
 from consumer.handler import AddressedTo
 from consumer.holds import Holds
 from consumer.limits import hold_policy, lane_budget, policy
@@ -29,32 +33,62 @@ from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
 from schemas.topics import group_topics
 
+Over = Callable[[LogReader], Coroutine[Any, Any, None]]
+"""Waits for what ends a member without anything being wrong with it, or raises what is wrong with its topics."""
 
-async def run(settings: ConsumerSettings, tenants: LiveTenants) -> int:
-    """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on."""
+
+async def run(settings: ConsumerSettings, tenants: LiveTenants, layout: Layout) -> int:
+    """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on.
+
+    Where `layout` moves keys, it drains the old one with its group, extends the group's topics, and goes on as one of
+    the new layout. Raises what `ensure_topics` raises.
+    """
     stop = stop_signal()
-    async with open_member(settings, tenants) as (member, subscription, publisher):
+    if layout.moves_keys:
+        status = await _run_member(settings, tenants, stop, lambda _: until_drained(settings, layout), drains=layout)
+        if status is not None:
+            return status
+        layout = await ensure_topics(settings, drained_for=layout.new)
+    return await _run_member(settings, tenants, stop, lambda logs: until_extended(logs, settings.topic, layout)) or 0
+
+
+async def _run_member(
+    settings: ConsumerSettings,
+    tenants: LiveTenants,
+    stop: asyncio.Future[None],
+    over: Over,
+    drains: Layout | None = None,
+) -> int | None:
+    """Run a member until it is stopped, cannot go on, or is `over`; give the exit status, None for the latter."""
+    async with open_member(settings, tenants, drains) as (member, subscription, publisher, logs):
         regular = [asyncio.create_task(work) for work in member.regular_work()]
         for task in regular:
             task.add_done_callback(member.check)
-        endings = (stop, member.failure, subscription.failure, publisher.failure)
-        await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
-        failures = [ending.result() for ending in endings[1:] if ending.done()]
-        for failure in failures:
-            structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
+        ending = asyncio.create_task(over(logs))
+        broken = (member.failure, subscription.failure, publisher.failure)
+        await asyncio.wait((stop, ending, *broken), return_when=asyncio.FIRST_COMPLETED)
+        failures = [failure.result() for failure in broken if failure.done()]
         if failures:
             member.abandon()
-        for task in regular:
+        for task in (ending, *regular):
             task.cancel()
+        refused = ending.exception() if ending.done() else None
+        for failure in filter(None, (*failures, refused)):
+            structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
     structlog.get_logger().info(LogEvent.MEMBER_STOPPED, unreadable=member.unreadable)
-    return 1 if failures else 0
+    if failures or refused:
+        return 1
+    return 0 if stop.done() else None
 
 
 @asynccontextmanager
 async def open_member(
-    settings: ConsumerSettings, tenants: LiveTenants
-) -> AsyncIterator[tuple[GroupMember, Subscription, Publisher]]:
-    """Open all that a member needs, and close it in reverse: the partitions are let go first."""
+    settings: ConsumerSettings, tenants: LiveTenants, drains: Layout | None = None
+) -> AsyncIterator[tuple[GroupMember, Subscription, Publisher, LogReader]]:
+    """Open all that a member needs, and close it in reverse: the partitions are let go first.
+
+    With `drains` it hears only of what has to end before that layout begins.
+    """
     bounds = Bounds(
         messages=settings.max_unacknowledged_outcomes,
         bytes=settings.max_held_bytes,
@@ -75,10 +109,9 @@ async def open_member(
         )
         treated = policy(settings, tenants=len(tenants), supersedes=superseded_by(handler))
         member = GroupMember(settings, _member_name(), calls, treated)
-        tenants.subscribe(member.reopen)
         _end_on_unexpected(member)
         page.show(member.view())
-        subscription = Subscription(settings, member, address)
+        subscription = _subscription(settings, member, address, drains)
         member.connect(
             Clients(
                 subscription=subscription,
@@ -88,9 +121,21 @@ async def open_member(
                 topics=group_topics(settings.topic, settings.group),
             )
         )
-        async with subscription:
-            structlog.get_logger().info(LogEvent.MEMBER_STARTED, group=settings.group, topic=settings.topic)
-            yield member, subscription, publisher
+        with tenants.telling(member.reopen):
+            async with subscription:
+                structlog.get_logger().info(LogEvent.MEMBER_STARTED, group=settings.group, topic=settings.topic)
+                yield member, subscription, publisher, logs
+
+
+def _subscription(
+    settings: ConsumerSettings, member: GroupMember, address: str | None, drains: Layout | None
+) -> Subscription:
+    if drains is None:
+        return Subscription(settings, member, address)
+    gate = Gate(member, drains)
+    subscription = Subscription(settings, gate, address)
+    gate.pause = subscription.pause
+    return subscription
 
 
 def _member_name() -> str:

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -27,9 +27,14 @@ class LiveTenants(Tenants):
         self._subscribers: list[Changed] = []
         super().__init__(load_tenants(path, environ))
 
-    def subscribe(self, changed: Changed) -> None:
-        """Have `changed` called in the event loop after each reload that changes, adds or removes tenants: those."""
+    @contextmanager
+    def telling(self, changed: Changed) -> Iterator[None]:
+        """Call `changed` in the event loop after each reload that changes, adds or removes tenants, with those."""
         self._subscribers.append(changed)
+        try:
+            yield
+        finally:
+            self._subscribers.remove(changed)
 
     @property
     def is_outdated(self) -> bool:

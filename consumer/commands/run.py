@@ -37,6 +37,12 @@ def add_to(commands: Commands) -> None:
         metavar="NAME",
         help="sync, relay or package.module:name; above FUSE_SYNC_HANDLER (default: sync)",
     )
+    command.add_argument(
+        "--repartitioned",
+        action="store_true",
+        help="the source may have got more partitions: let all that was written before end first, then extend the "
+        "group's topics and go on; without such a change it makes no difference",
+    )
     command.set_defaults(run=lambda options: run_program(lambda: _run(options)))
 
 
@@ -47,10 +53,10 @@ async def _run(options: argparse.Namespace) -> int:
     prepare_process()
     tenants = LiveTenants(settings.tenants_file, ENVIRON)
     load_handler(settings.handler)  # before anything is created for it
-    await ensure_topics(settings)
+    layout = await ensure_topics(settings, drains=options.repartitioned)
     await check_session_timeout(settings)
     if options.start is not None:
         offsets = await asyncio.to_thread(start_at, settings, int(options.start.timestamp() * 1000), begun_at)
         structlog.get_logger().info(LogEvent.GROUP_BEGUN if offsets else LogEvent.GROUP_RESUMED, start=options.start)
     async with following(tenants, settings.tenants_poll_seconds):
-        return await run(settings, tenants)
+        return await run(settings, tenants, layout)

@@ -69,7 +69,7 @@ def _ask(settings: ConsumerSettings, asked: Asked, name: str) -> Sequence[Findin
     in_tenants_file = _in_tenants_file(settings, asked.tenant)
     facts = gather(settings, asked, in_tenants_file=in_tenants_file, now=now)
     if asked.key is not None:
-        return decide(facts[0])
+        return decide(next((each for each in facts if each.open), facts[-1]))
     return tenant_wide(name, facts, in_tenants_file=in_tenants_file)
 
 

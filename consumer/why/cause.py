@@ -11,6 +11,7 @@ class Cause(StrEnum):
     TOPIC_MISSING = "topic_missing"
     TENANT_UNKNOWN = "tenant_unknown"
     NO_MEMBER = "no_member"
+    DRAINING = "draining"
     REBALANCING = "rebalancing"
     NO_OWNER = "no_owner"
     OWNER_SILENT = "owner_silent"

@@ -6,6 +6,7 @@ The head, the earliest event that has not ended, decides: the first rule that kn
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from broker.layout import Layout, Standing
 from consumer.moments import moment, span
 from consumer.why.answer import PageHead, PagePartition
 from consumer.why.cause import Cause, Finding
@@ -117,6 +118,27 @@ def _no_member(facts: Facts, _: int) -> tuple[Cause, str, str] | None:
         f"no member of the group {facts.group} runs.",
         f"Start one: `python -m consumer run --group {facts.group}`.",
     )
+
+
+def _draining(facts: Facts, offset: int) -> tuple[Cause, str, str] | None:
+    if facts.drains is None or not _is_of_the_new(facts.drains, facts, offset):
+        return None
+    return (
+        Cause.DRAINING,
+        (
+            f"the topic has {facts.drains.new} partitions, and the group's topics have {facts.drains.old}: what was "
+            f"written before has to end first, and the event at offset {offset} waits for that."
+        ),
+        "Look at what is left: `drain.begun` and `drain.measured` in the log of a member.",
+    )
+
+
+def _is_of_the_new(drains: Layout, facts: Facts, offset: int) -> bool:
+    """Say whether an event lies where only the new layout has it, or is not read, for something like that before it."""
+    place, known = facts.partition.number, facts.partition_page
+    if place >= drains.old or drains.standing(facts.lane.encode(), place) is Standing.MOVED_IN:
+        return True
+    return known is not None and known.read_position is not None and offset >= known.read_position
 
 
 def _no_owner(facts: Facts, _: int) -> tuple[Cause, str, str] | None:
@@ -276,6 +298,7 @@ _RULES: tuple[Rule, ...] = (
     _unaccounted,
     _unknown,
     _no_member,
+    _draining,
     _no_owner,
     _owner_silent,
     _in_between,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.layout import Layout
 from consumer.engine.committed import Committed
 from consumer.why.answer import PageAnswer, PageLane, PagePartition
 from schemas.outcome import Ended
@@ -38,7 +39,8 @@ class Facts:
     `in_tenants_file` is None where the file could not be read. `state` is that of the group in Kafka's words, and
     `names_owners` whether Kafka tells of this group's members at all. `events` are those from offset `looked_from` on,
     in order; `ended` and `parked` have outcomes and parks by the events' offsets, `letters` where the dead letters of
-    those that are dead lie. `page` is None where the owner's page did not answer.
+    those that are dead lie. `page` is None where the owner's page did not answer. `drains` is the layout that the
+    group has to drain before it goes on with the source's; None if it has that already.
     """
 
     group: str
@@ -55,6 +57,7 @@ class Facts:
     parked: Mapping[int, Park] = field(default_factory=dict)
     letters: Mapping[int, int] = field(default_factory=dict)
     page: PageAnswer | None = None
+    drains: Layout | None = None
 
     @property
     def open(self) -> Sequence[int]:

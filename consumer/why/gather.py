@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from broker.client import received
 from broker.group_state import GroupState, group_state
 from broker.history import History
+from broker.layout import Layout
 from broker.membership import page_address
 from broker.scan import Scanner, open_scanner
 from consumer.engine.committed import Committed, read_committed
@@ -32,6 +33,8 @@ from schemas.topics import group_topics
 _MARGIN_MILLISECONDS = 60_000
 """So far clocks of brokers and members may be apart."""
 _MOST_LANES = 10
+_NOTHING = History(low=0, high=0)
+"""What the group's topics have of a partition that they have not."""
 
 
 class TopicMissing(Exception):
@@ -73,12 +76,21 @@ class _Found:
 def gather(settings: ConsumerSettings, asked: Asked, *, in_tenants_file: bool | None, now: int) -> Sequence[Facts]:
     """Gather the facts of a lane, or of the lanes of a tenant that have waited for longest.
 
+    A lane has facts in each of two partitions, the old one first, while a group drains for a source with more of them.
+
     Raises TopicMissing, ConfigurationError if there is no such group, and Retryable if Kafka does not answer in time.
     """
     state = group_state(settings)
     with open_scanner(settings) as scanner:
-        found = _Gatherer(settings, asked, scanner).find(state)
-    common = _Common(settings=settings, asked=asked, state=state.state, in_tenants_file=in_tenants_file, now=now)
+        layout, found = _Gatherer(settings, asked, scanner).find(state)
+    common = _Common(
+        settings=settings,
+        asked=asked,
+        state=state.state,
+        in_tenants_file=in_tenants_file,
+        now=now,
+        drains=layout if layout.moves_keys else None,
+    )
     return [common.with_page(facts) for facts in common.facts(found)]
 
 
@@ -89,19 +101,25 @@ class _Gatherer:
         self._scanner = scanner
         self._topics = group_topics(settings.topic, settings.group)
 
-    def find(self, state: GroupState) -> Sequence[_Found]:
-        """Look through the logs."""
+    def find(self, state: GroupState) -> tuple[Layout, Sequence[_Found]]:
+        """Look through the logs; give the layout as well."""
         if state.partitions:  # without a source topic there are none, and that is what has to be said
             require_group(self._scanner, self._settings, state)
         names = (self._settings.topic, self._topics.parked, self._topics.outcomes, self._topics.dead)
-        count = len(state.partitions)
-        wanted = self._asked.partitions(count) if count else range(0)
-        histories = {name: self._scanner.histories(name, wanted) for name in names}
-        missing = [name for name in names if not histories[name]]
+        counts = {name: self._scanner.partitions(name) for name in names}
+        missing = [name for name in names if not counts[name]]
         if missing:
             raise TopicMissing(missing)
+        layout = Layout(old=min(counts.values()), new=counts[self._settings.topic])
+        wanted = self._places(layout)
+        histories = {name: self._scanner.histories(name, wanted) for name in names}
         source = histories[self._settings.topic]
-        return [self._partition(_fact(number, source[number], state), histories, count) for number in wanted]
+        facts = [_fact(number, source[number], state) for number in wanted]
+        return layout, [self._partition(fact, histories, layout.new) for fact in facts]
+
+    def _places(self, layout: Layout) -> Sequence[int]:
+        """Name the partitions to look into: those of the old layout first, since what is there ends first."""
+        return [*dict.fromkeys((*self._asked.partitions(layout.old), *self._asked.partitions(layout.new)))]
 
     def _partition(self, fact: PartitionFact, histories: Mapping[str, Mapping[int, History]], count: int) -> _Found:
         found = _Found(partition=fact, looked_from=fact.existing.stop)
@@ -125,7 +143,8 @@ class _Gatherer:
                 return
 
     def _read_parked(self, found: _Found, histories: Mapping[int, History]) -> None:
-        number, history = found.partition.number, histories[found.partition.number]
+        number = found.partition.number
+        history = histories.get(number, _NOTHING)
         start, epoch = _counts_from(found.partition.committed, history)
         records = self._scan(self._topics.parked, number, range(start, history.high))
         for offset, (key, park) in fold(records, epoch, self._asked.matches).items():
@@ -154,7 +173,7 @@ class _Gatherer:
     def _since(self, topic: str, found: _Found, histories: Mapping[int, History]) -> Iterator[ReceivedRecord]:
         """Read what a log has about what was found: nothing of it can be older."""
         number, earliest = found.partition.number, found.earliest()
-        if earliest is None:
+        if earliest is None or number not in histories:
             return iter(())
         history = {number: histories[number]}
         start = self._scanner.offsets_at(topic, max(0, earliest - _MARGIN_MILLISECONDS), history)[number]
@@ -199,11 +218,12 @@ class _Common:
     state: str
     in_tenants_file: bool | None
     now: int
+    drains: Layout | None
 
     def facts(self, found: Sequence[_Found]) -> Sequence[Facts]:
         """Give the facts of the lane, or of a tenant's lanes that have waited for longest; their pages not asked."""
         if self.asked.key is not None:
-            return [self._facts(found[0], self.asked.key, found[0].lanes[self.asked.key])]
+            return [self._facts(each, self.asked.key, each.lanes[self.asked.key]) for each in found]
         lanes = [self._facts(each, key, lane) for each in found for key, lane in each.lanes.items()]
         waiting = [facts for facts in lanes if facts.open]
         return sorted(waiting, key=lambda facts: facts.since(facts.open[0]))[:_MOST_LANES]
@@ -228,4 +248,5 @@ class _Common:
             ended=found.ended,
             parked=lane.parked,
             letters=found.letters,
+            drains=self.drains,
         )

@@ -38,7 +38,10 @@ class Site:
 
 
 class Pipeline:
-    """A running pipeline. `members` holds all that ever joined, those that have ended too."""
+    """A running pipeline. `members` holds all that ever joined, those that have ended too.
+
+    `partitions` is how many the topic has: to be set by whoever extends it.
+    """
 
     def __init__(self, site: Site, directory: Path) -> None:
         self._site = site
@@ -47,6 +50,7 @@ class Pipeline:
         self.members: list[Member] = []
         self.fuse_url = ""
         self.ingress_url = ""
+        self.partitions = int(str(self._settings()["topic_partitions"]))
 
     @property
     def running(self) -> list[Member]:
@@ -61,15 +65,22 @@ class Pipeline:
             "fuse", "sandbox", "fuse", "--tenants", str(TENANTS_FILE), "--port", "0", "--plan", str(plan)
         )
         self.fuse_url = await fuse.say(_fuse_url, READY_SECONDS)
-        ingress = self._start("ingress", "ingress")
+        self._ingress = self._start("ingress", "ingress")
         for _ in range(members):
             self.join()
-        self.ingress_url = await ingress.say(_ingress_url, READY_SECONDS)
+        self.ingress_url = await self._ingress.say(_ingress_url, READY_SECONDS)
         await self.shared()
 
-    def join(self, **settings: object) -> Member:
-        """Start another member, with settings of its own by their names."""
-        child = self._start(f"consumer-{len(self.members) + 1}", "consumer", "run", **settings)
+    async def restart_ingress(self) -> None:
+        """End the ingress, and start another at another address."""
+        self._ingress.terminate()
+        await self._ingress.ended(READY_SECONDS)
+        self._ingress = self._start("ingress-restarted", "ingress")
+        self.ingress_url = await self._ingress.say(_ingress_url, READY_SECONDS)
+
+    def join(self, *options: str, **settings: object) -> Member:
+        """Start another member, with options of the command, and settings of its own by their names."""
+        child = self._start(f"consumer-{len(self.members) + 1}", "consumer", "run", *options, **settings)
         member = Member(child)
         self.members.append(member)
         return member
@@ -104,11 +115,6 @@ class Pipeline:
         """Say whether each partition is held by one of the running members, and each of them holds some."""
         held = [member.partitions for member in self.running]
         return all(held) and sorted(chain.from_iterable(held)) == list(range(self.partitions))
-
-    @property
-    def partitions(self) -> int:
-        """How many partitions the topic has."""
-        return int(str(self._settings()["topic_partitions"]))
 
     def log(self, name: str) -> list[Mapping[str, object]]:
         """Read the whole log of a process."""

@@ -30,7 +30,9 @@ from hypothesis import strategies as st
 
 from broker import topics
 from broker.embedded import EmbeddedKafka
+from broker.layout import Layout
 from broker.topic_check import (
+    DRAIN_COMMAND,
     CreateTopic,
     ExtendTopic,
     FoundTopic,
@@ -38,6 +40,7 @@ from broker.topic_check import (
     Wanted,
     default_replicas,
     faults,
+    layout_of,
     next_steps,
     not_described,
     refusal,
@@ -92,13 +95,15 @@ def settled(need: Wanted, found: Mapping[str, FoundTopic]) -> dict[str, FoundTop
 def commands(found_faults: Sequence[str]) -> Iterator[list[str]]:
     """Take the command out of each fault."""
     for fault in found_faults:
-        command = re.search(r"kafka-[a-z]+\.sh .*$", fault)
+        command = re.search(rf"(kafka-[a-z]+\.sh .*|{DRAIN_COMMAND})$", fault)
         assert command is not None, fault
         yield shlex.split(command[0])
 
 
 def obeyed(state: dict[str, FoundTopic], command: list[str]) -> dict[str, FoundTopic]:
-    """Do what an administrator does with a command."""
+    """Do what an administrator does with a command, or a member that drains."""
+    if command == shlex.split(DRAIN_COMMAND):
+        return settled(replace(wanted(), drained_for=state[SOURCE].partitions), state)
     name = command[command.index("--topic" if "--topic" in command else "--entity-name") + 1]
     if "--delete" in command:
         return {other: topic for other, topic in state.items() if other != name}
@@ -157,6 +162,32 @@ def test_topics_with_records_keep_their_partitions(found: dict[str, FoundTopic],
     if SOURCE in found and not found[SOURCE].unwritten:
         for name, topic in found.items():
             assert topic.unwritten or state[name].partitions == topic.partitions
+
+
+@given(found=CLUSTERS, drained_for=st.integers(1, 9))
+def test_written_group_topics_follow_the_source_only_to_where_keys_may_move(
+    found: dict[str, FoundTopic], drained_for: int
+) -> None:
+    """The lanes of the old layout were drained for one count; if the source has another by now, they were not."""
+    need = replace(wanted(), drains=True, drained_for=drained_for)
+    state = settled(need, found)
+    source = state[SOURCE]
+    for name, topic in found.items():
+        if name != SOURCE and not topic.unwritten and not source.unwritten and topic.partitions < source.partitions:
+            assert (state[name].partitions == source.partitions) == (drained_for == source.partitions)
+    if not source.unwritten and SOURCE in found:
+        assert source.partitions == found[SOURCE].partitions
+
+
+@given(found=CLUSTERS)
+def test_who_drains_is_told_the_layout_instead_of_being_refused(found: dict[str, FoundTopic]) -> None:
+    """Of the counts, only a group topic with more partitions than the source is still a fault."""
+    need = replace(wanted(), drains=True)
+    state = settled(need, found)
+    counts = [topic.partitions for topic in state.values()]
+    assert layout_of(need, state) == Layout(old=min(counts), new=state[SOURCE].partitions)
+    refused = {fault.split(":")[0] for fault in faults(need, state, {}) if " partitions, but must have " in fault}
+    assert refused == {f"topic {name}" for name, topic in state.items() if topic.partitions > state[SOURCE].partitions}
 
 
 @given(found=CLUSTERS)
@@ -412,6 +443,26 @@ async def test_empty_topics_are_extended_and_written_ones_are_not(cluster: Clust
     assert set(partition_counts(settings).values()) == {3}
 
 
+async def test_written_topics_of_a_group_follow_a_source_that_was_extended_once_it_is_drained(
+    cluster: Cluster, topic_name: str
+) -> None:
+    """A member that does not drain is refused, one that does gets the layout, and one that has may extend."""
+    settings = member(cluster, topic_name)
+    assert await ensure_topics(settings) == Layout(old=3, new=3)
+    for name in ("", ".sync.outcomes", ".sync.parked"):
+        write_one(settings, f"{topic_name}{name}")
+    client = administrator(settings)
+    done(client.create_partitions([NewPartitions(topic_name, 5)]))
+    with pytest.raises(ConfigurationError, match=r"sync\.outcomes: has 3 .* must have 5 .*run --repartitioned"):
+        await until_refused(settings)
+    assert await ensure_topics(settings, drains=True) == Layout(old=3, new=5)
+    with pytest.raises(ConfigurationError):
+        await ensure_topics(settings, drained_for=4)
+    both = await asyncio.gather(*(ensure_topics(settings, drained_for=5) for _ in range(2)))
+    assert both == [Layout(old=5, new=5)] * 2
+    assert {*partition_counts(settings).values()} == {5}
+
+
 async def test_the_check_reports_everything_at_once_and_its_commands_mend_it(cluster: Cluster, topic_name: str) -> None:
     """Topics as a broker creates them on first use have several faults; each names the command that ends it."""
     settings = member(cluster, topic_name)
@@ -437,7 +488,9 @@ async def test_the_check_reports_everything_at_once_and_its_commands_mend_it(clu
 
 
 def obey(settings: PipelineSettings, command: list[str]) -> None:
-    """Do on the cluster what a command says."""
+    """Do on the cluster what a command says; what a member does that has drained is left to `until_it_passes`."""
+    if command == shlex.split(DRAIN_COMMAND):
+        return
     client = administrator(settings)
     if "--add-config" in command:
         key, _, value = command[-1].partition("=")
@@ -449,13 +502,21 @@ def obey(settings: PipelineSettings, command: list[str]) -> None:
         done(client.create_partitions([NewPartitions(name, count)]))
 
 
+async def until_refused(settings: ConsumerSettings) -> None:
+    """Check again until the brokers have heard of every change, and raise then; the test's time-out bounds it."""
+    while True:
+        await ensure_topics(settings)
+
+
 async def until_it_passes(settings: ConsumerSettings) -> None:
     """Check again until the brokers have heard of every change; the test's time-out bounds it."""
     while True:
         try:
-            return await ensure_topics(settings)
+            await ensure_topics(settings, drained_for=3)
         except ConfigurationError:
             await asyncio.sleep(0.1)
+        else:
+            return
 
 
 async def test_a_cluster_that_forbids_creation_names_the_commands_for_its_administrator() -> None:

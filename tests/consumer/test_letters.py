@@ -5,6 +5,8 @@ from contextlib import closing
 
 import pytest
 
+from broker.partitioner import partition_of
+from broker.scan import open_scanner
 from consumer.commands.repair import sentences
 from consumer.letters import LetterFilter, RedriveRequest, redrive
 from consumer.otherwise import About, Otherwise
@@ -57,6 +59,19 @@ def test_what_was_applied_after_its_letter_was_written_is_not_sent_again(group: 
     assert redrive(group.settings, RedriveRequest(), dry_run=False).events == 3
     again = redrive(group.settings, RedriveRequest())
     assert (again.events, again.ended_otherwise) == (0, 2)
+
+
+def test_what_was_redriven_to_where_its_lane_is_now_is_not_sent_again(cluster: Cluster, topic_name: str) -> None:
+    """The topic got more partitions after the letter was written, so the event does not lie behind its record."""
+    group = Group(cluster.bootstrap_servers, topic_name, partitions=2)
+    candidates = [event(connection=f"c-{number}") for number in range(9)]
+    moved = next(each for each in candidates if partition_of(to_record(each).key or b"", 2) == 1)
+    group.publish(moved)
+    bury(group, 0, moved)
+    assert redrive(group.settings, RedriveRequest(), dry_run=False).events == 1
+    assert redrive(group.settings, RedriveRequest()).events == 0
+    with open_scanner(group.settings) as scanner:
+        assert [history.high for history in scanner.histories(topic_name).values()] == [1, 1]
 
 
 def test_where_no_letter_is_meant_nothing_is_read_for_it(group: Group) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumer.resending import chunks
-from consumer.resends import Resend, Resends
+from consumer.resends import Resends
 from schemas.event import Event
 from tests.consumer.fakes import event
 
@@ -23,18 +23,18 @@ class Source:
     range: int
     lost: Collection[int]
 
-    def with_appended(self, resends: Sequence[Resend]) -> "Source":
+    def with_appended(self, resends: Sequence[Event]) -> "Source":
         """Give the source with more at its end: beyond the range, and in progress."""
-        events = [*self.events, *(resend.event for resend in resends)]
+        events = [*self.events, *resends]
         return Source(events=events, range=self.range, lost=self.lost)
 
-    def candidates(self) -> Iterator[tuple[int, Event]]:
-        """Give what was lost, with its partition."""
-        return ((0, each) for at, each in enumerate(self.events[: self.range]) if at in self.lost)
+    def candidates(self) -> Iterator[Event]:
+        """Give what was lost."""
+        return (each for at, each in enumerate(self.events[: self.range]) if at in self.lost)
 
-    def meant(self) -> Iterator[tuple[int, Event]]:
+    def meant(self) -> Iterator[Event]:
         """Give all that is in the range."""
-        return ((0, each) for each in self.events[: self.range])
+        return iter(self.events[: self.range])
 
 
 RESENT = st.builds(
@@ -57,7 +57,7 @@ def sources(draw: st.DrawFn) -> Source:
     return Source(events=events, range=bound, lost=lost)
 
 
-def plan(source: Source, *, force: bool) -> list[Resend]:
+def plan(source: Source, *, force: bool) -> list[Event]:
     """Plan as the command does: read to the end what was sent again, then go through the range."""
     with closing(Resends(GROUP, REPLAY)) as resends:
         resends.note(source.events)
@@ -86,8 +86,8 @@ def test_an_event_is_sent_again_if_its_newest_generation_was_lost(source: Source
     """Once, with the next generation, to this group; what is for another group is no loss of this one."""
     ours = [each for each in source.events if each.is_for(GROUP)]
     newest = {each.id: max(other.generation for other in ours if other.id == each.id) for each in ours}
-    lost = {each.id for _, each in source.candidates() if each.is_for(GROUP) and each.generation == newest[each.id]}
-    planned = [resend.event for resend in plan(source, force=False)]
+    lost = {each.id for each in source.candidates() if each.is_for(GROUP) and each.generation == newest[each.id]}
+    planned = plan(source, force=False)
     assert sorted(each.id for each in planned) == sorted(lost)
     assert all(each.generation == newest[each.id] + 1 for each in planned)
     assert {(each.group, each.replay) for each in planned} <= {(GROUP, REPLAY)}
@@ -98,8 +98,8 @@ def test_a_forced_replay_takes_each_event_of_the_range_unless_it_has_done_so(sou
     """What other replays have sent does not count, but no generation is used twice."""
     ours = [each for each in source.events if each.is_for(GROUP)]
     done = {each.id for each in ours if each.replay == REPLAY and each.generation}
-    meant = {each.id for _, each in source.meant() if each.is_for(GROUP)}
-    planned = [resend.event for resend in plan(source, force=True)]
+    meant = {each.id for each in source.meant() if each.is_for(GROUP)}
+    planned = plan(source, force=True)
     assert sorted(each.id for each in planned) == sorted(meant - done)
     assert {(each.id, each.generation) for each in planned}.isdisjoint((each.id, each.generation) for each in ours)
 
@@ -108,8 +108,8 @@ def test_a_forced_replay_takes_each_event_of_the_range_unless_it_has_done_so(sou
 def test_what_is_appended_at_once_is_bounded_and_in_order(sizes: list[int]) -> None:
     """A lane's order is that of the plan, and memory holds one part of it."""
     bodies = {size: bytes(size) for size in set(sizes)}
-    planned = [Resend(0, event(at, body=bodies[size])) for at, size in enumerate(sizes)]
+    planned = [event(at, body=bodies[size]) for at, size in enumerate(sizes)]
     parts = list(chunks(iter(planned)))
     assert [resend for part in parts for resend in part] == planned
-    assert all(sum(len(resend.event.body) for resend in part[:-1]) < 8 * 1024 * 1024 for part in parts)
+    assert all(sum(len(resend.body) for resend in part[:-1]) < 8 * 1024 * 1024 for part in parts)
     assert all(parts)

@@ -3,7 +3,7 @@
 import asyncio
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from broker.topics import ensure_topics
 from consumer.engine.committed import Committed
@@ -18,24 +18,31 @@ WITHIN = 30
 
 
 class Group:
-    """The topics of a group with one partition, and what a member would write to them."""
+    """The topics of a group, with one partition unless more are asked for, and what a member would write to them."""
 
-    def __init__(self, servers: str, topic: str) -> None:
-        self.settings = settings(kafka_bootstrap_servers=servers, topic=topic, topic_partitions=1)
+    def __init__(self, servers: str, topic: str, partitions: int = 1) -> None:
+        self.settings = settings(kafka_bootstrap_servers=servers, topic=topic, topic_partitions=partitions)
         self.topics = group_topics(topic, self.settings.group)
         asyncio.run(ensure_topics(self.settings))
         self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 0})
         self._admin = AdminClient({"bootstrap.servers": servers})
         self._servers = servers
 
-    def append(self, topic: str, record: Record) -> int:
+    def extend(self, partitions: int) -> None:
+        """Give the source more partitions, and wait until the producer knows them."""
+        topic = self.settings.topic
+        self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(timeout=WITHIN)
+        while len(self._producer.list_topics(topic, WITHIN).topics[topic].partitions) < partitions:
+            pass  # the next answer may come from a broker that knows
+
+    def append(self, topic: str, record: Record, partition: int = 0) -> int:
         """Append a record; give its offset."""
         written: list[Message] = []
         self._producer.produce(
             topic,
             record.value,
             record.key,
-            0,
+            partition,
             headers=list(record.headers),
             on_delivery=lambda _, message: written.append(message),
         )

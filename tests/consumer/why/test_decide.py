@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.layout import Layout
 from consumer.why.cause import Cause
 from consumer.why.decide import decide, tenant_wide
 from consumer.why.facts import Facts
@@ -98,6 +99,22 @@ PLANTED: Mapping[str, tuple[Facts, Cause, str]] = {
     ),
     "not read yet": (facts(9, page=page(of_partition={"read_position": 2})), Cause.NOT_READ, "7 offsets are before it"),
     "no member": (facts(6, state="empty", partition=partition(owner=None, address=None)), Cause.NO_MEMBER, "no member"),
+    "in a partition that the group's topics have not": (
+        facts(6, drains=Layout(old=3, new=4)),
+        Cause.DRAINING,
+        "has 4 partitions, and the group's topics have 3",
+    ),
+    "moved into a partition that drains": (facts(6, drains=Layout(old=4, new=9)), Cause.DRAINING, "event at offset 6"),
+    "behind what was moved in": (
+        facts(9, drains=Layout(old=9, new=11), page=page(of_partition={"read_position": 7})),
+        Cause.DRAINING,
+        "event at offset 9",
+    ),
+    "in its old place while that drains": (
+        facts(6, drains=Layout(old=9, new=10), page=page(head(6, "call"))),
+        Cause.IN_FLIGHT,
+        "offset 6",
+    ),
     "no owner": (facts(6, partition=partition(owner=None, address=None)), Cause.NO_OWNER, "partition 3 has no owner"),
     "rebalancing": (
         facts(6, state="preparing_rebalancing", partition=partition(owner=None, address=None)),
