@@ -107,7 +107,7 @@ def tenants_file(folder: Path) -> Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ingress", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5, help="of each server (default: 5)")
+    parser.add_argument("--repetitions", type=int, default=10, help="of each server (default: 10)")
     parser.add_argument(
         "--variant", action="append", choices=VARIANTS, help="only this; may be repeated (default: all)"
     )
