@@ -1,9 +1,10 @@
-"""What parked events cost a member: `python -m benchmarks.parked`.
+"""What parked events cost a member, and what takeovers cost: `python -m benchmarks.parked`.
 
 Lets events of connections that always fail wait on a real Kafka, and a member park them: how fast, and with how much
-memory. Then it is killed, and the next ones take over: how long that takes, with and without what is parked. Last, how
+memory. Then it is killed, and the next ones take over: how long that takes, with and without what is parked, and where
+one event of each partition has held the frontier for so long that as many outcomes have to be read back. Last, how
 long healthy events wait from being sent until they are called, with and without one connection in ten failing, and
-beside a hot connection that has more events than its lane holds; these runs alternate.
+beside a hot connection with 50,000 events, which are more than its lane holds; these runs alternate.
 """
 
 import argparse
@@ -16,14 +17,27 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.member import PATIENCE_SECONDS, Member, ask, event, lean_fuse, publish, running, settings_for
+from benchmarks.member import (
+    PATIENCE_SECONDS,
+    Member,
+    ask,
+    distinct_events,
+    event,
+    lean_fuse,
+    publish,
+    running,
+    settings_for,
+    wait_for_calls,
+)
 from benchmarks.ports import cores, cpu_seconds
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from broker.embedded import EmbeddedKafka
+from broker.partitioner import partition_of
 from broker.publisher import Bounds, Publisher
 from broker.topics import ensure_topics
 from schemas.event import Event
@@ -35,6 +49,8 @@ _PADDING = "x" * 900
 _PARTITIONS = 12
 _WARM_SECONDS = 2.0
 _IMPATIENT = {"retry_attempts": 1, "parked_initial_seconds": 3600.0, "parked_max_seconds": 7200.0}
+_PATIENT = {"retry_attempts": 100, "retry_initial_seconds": 3600.0, "retry_max_seconds": 3600.0, "retry_seconds": 1e6}
+"""So that an event that fails keeps its place in its lane, and the frontier with it."""
 
 
 def main() -> None:
@@ -43,7 +59,7 @@ def main() -> None:
     other_cores, member_cores = cores()
     with EmbeddedKafka() as kafka, lean_fuse(0.05, other_cores) as port, tempfile.TemporaryDirectory() as directory:
         site = (kafka.bootstrap_servers, port, Path(directory))
-        series = [*_parked(site, options, member_cores), *_latencies(site, options, member_cores)]
+        series = [part for measure in (_parked, _unread, _latencies) for part in measure(site, options, member_cores)]
     hand_over("parked", __doc__, series, options.output)
 
 
@@ -74,6 +90,25 @@ def _parked(site: Site, options: argparse.Namespace, on: set[int]) -> Iterator[S
     yield Series(name="parking", unit="events/s", repetitions=[parking])
     yield Series(name="takeover, nothing parked", unit="s", repetitions=empty)
     yield Series(name=f"takeover, {options.events:,} parked", unit="s", repetitions=full)
+
+
+def _unread(site: Site, options: argparse.Namespace, on: set[int]) -> Iterator[Series]:
+    servers, port, folder = site
+    settings = settings_for(servers, port, folder, topic_partitions=_PARTITIONS, max_in_flight=2_000, **_PATIENT)
+    asyncio.run(publish(settings, chain(_one_of_each_partition(), distinct_events(options.events))))
+    calls = int(ask(port, "count")) + _PARTITIONS + options.events
+    with running(settings, on, folder) as member:
+        wait_for_calls(port, calls)
+        member.kill()
+    takeovers = _takeovers(settings, folder, options.repetitions, on)
+    yield Series(name=f"takeover, {options.events:,} outcomes to read back", unit="s", repetitions=takeovers)
+
+
+def _one_of_each_partition() -> Iterator[Event]:
+    """Make events that fail, one for each partition."""
+    events = (event(f"stuck-{number}", b'{"fails":1}') for number in range(20 * _PARTITIONS))
+    found = {partition_of(to_record(each).key or b"", _PARTITIONS): each for each in events}
+    yield from found.values()
 
 
 def _park(settings: ConsumerSettings, member: Member, events: int) -> Repetition:
@@ -144,7 +179,7 @@ _HEALTHY = "all healthy"
 _TROUBLES = {
     _HEALTHY: Trouble(),
     "one in ten fails": Trouble(failing=0.1),
-    "a hot connection": Trouble(hot=5_000),
+    "a hot connection": Trouble(hot=50_000),
 }
 
 
