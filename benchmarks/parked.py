@@ -15,12 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from benchmarks.member import (
     PATIENCE_SECONDS,
@@ -160,10 +161,13 @@ def _wait_until_settled(settings: ConsumerSettings, events: int) -> None:
     )
     places = [TopicPartition(settings.topic, number) for number in range(_PARTITIONS)]
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while sum(max(0, place.offset) for place in reader.committed(places, 10)) < events:
+    settled = 0
+    while settled < events:
         if time.monotonic() > deadline:
             raise TimeoutError("not everything is settled")
         time.sleep(0.2)
+        with suppress(KafkaException):  # a fresh cluster takes a while to agree on who coordinates the group
+            settled = sum(max(0, place.offset) for place in reader.committed(places, 10))
     reader.close()
 
 

@@ -16,6 +16,8 @@ _MOST_ERROR = 1_000
 _MOST_SECONDS = 1e9
 """The longest time that the other side can ask us to wait: it has to be a time that can be written down."""
 
+_IS_TRIED_AGAIN = retry_if_exception_type(Exception) & retry_if_not_exception_type((Permanent, Misconfigured))
+
 Attempt = Callable[[int], Awaitable[HandlerResult]]
 """Make the attempt of this number, counted from 1."""
 
@@ -73,7 +75,7 @@ async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception)
         trial.failed(state.attempt_number, _error(state), state.upcoming_sleep)
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(Exception) & retry_if_not_exception_type((Permanent, Misconfigured)),
+        retry=_IS_TRIED_AGAIN,
         wait=wait,
         stop=lambda state: state.upcoming_sleep == inf,
         before_sleep=tell,
@@ -83,7 +85,20 @@ async def _again(attempt: Attempt, trial: Trial, begun: float, first: Exception)
     try:
         return await retrying(again), made
     except Exception as error:  # noqa: BLE001 - as above
-        return _failure(error), made
+        failure = _failure(error)
+        _forget_origin(error)
+        return failure, made
+    finally:
+        _forget_origin(first)
+        retrying.iter_state.reset()
+
+
+def _forget_origin(error: BaseException) -> None:
+    """Forget where an error was raised: its frames hold it as it holds them, and the event and its body with it.
+
+    Without this each failed event stays in memory until garbage is collected, which is rare.
+    """
+    error.__traceback__ = error.__context__ = None
 
 
 def _failure(error: Exception) -> Failed:

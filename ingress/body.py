@@ -36,7 +36,8 @@ async def read_bounded(request: web.BaseRequest, bounds: BodyBounds) -> bytes:
             return await _collect(content, bounds)
     except TimeoutError:
         raise BodyTooSlow(f"the body did not arrive within {bounds.seconds:g} s: send it faster") from None
-    except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError):
+    except (aiohttp.ClientError, web.RequestPayloadError, ConnectionError) as error:
+        error.__traceback__ = None  # the reader keeps the error, whose frames keep the reader and what came of the body
         raise BodyIncomplete("the body broke off: send the webhook again, whole") from None
 
 

@@ -69,10 +69,12 @@ class _Connection(web.RequestHandler):
         self,
         request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
         status: int = 500,  # noqa: ARG002 - as above; always 400, since the routes raise nothing
-        exc: BaseException | None = None,  # noqa: ARG002 - as above
+        exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - as above
     ) -> web.StreamResponse:
         """Answer a request that could not be parsed; aiohttp's own way would quote it in the log."""
+        if exc is not None:
+            exc.__traceback__ = None  # its frames hold it, and what was sent, until garbage is collected
         return unreadable_request()
 
 

@@ -158,7 +158,10 @@ def _parse(raw: bytes) -> object:
     except RecursionError:
         fault = _stack_ended()
     # Raised out here because the errors above carry the body, which must not travel along as a context.
-    raise fault
+    try:
+        raise fault
+    finally:
+        del fault  # else it and this frame hold each other, and the body, until garbage is collected
 
 
 def _write_exact(value: object) -> bytes:

@@ -1,6 +1,8 @@
 """Retrying in the lane: what counts as an attempt, what is waited, and what is left when the budget is spent."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -223,3 +225,33 @@ def test_what_ends_the_process_is_no_failed_attempt(earlier: int) -> None:
         in_virtual_time(_attempts([*[Retryable("a")] * earlier, End()], told))
     assert len(told.numbers) == earlier + 1
     assert len(told.failures) == earlier
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_failed_event_is_forgotten_once_it_is_given_back(attempts: int) -> None:
+    """Its errors hold their frames and these the event: nobody may wait for the garbage collector."""
+
+    class Body:
+        pass
+
+    async def fail(body: Body) -> None:
+        async def attempt(_: int) -> HandlerResult:
+            raise Retryable(f"cannot use {type(body)}")
+
+        budget = LaneBudget(backoff=Backoff(initial=1, most=1), attempts=attempts, seconds=1_000)
+        trial = Trial(budget=budget, clock=now, sleep=asyncio.sleep, failed=lambda *_: None)
+        _, made = await attempt_within(attempt, now(), lambda: trial)
+        assert made == attempts
+
+    async def forgotten() -> bool:
+        body = Body()
+        known = weakref.ref(body)
+        await fail(body)
+        del body
+        return known() is None
+
+    gc.disable()
+    try:
+        assert in_virtual_time(forgotten())
+    finally:
+        gc.enable()
