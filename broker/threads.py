@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 
 @contextmanager
@@ -16,13 +16,23 @@ def patient_threads() -> Iterator[None]:
     find several answers. It needs no privilege. Elsewhere than on Linux, where it is refused, and under a policy that
     the operator has chosen, nothing changes.
     """
-    if sys.platform != "linux" or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        yield
-        return
-    with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))  # threads inherit it from who starts them
+    is_changed = _become(batch=True)  # threads inherit it from who starts them
     try:
         yield
     finally:
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if is_changed:
+            _become(batch=False)
+
+
+def _become(*, batch: bool) -> bool:
+    """Make this thread a batch thread or an ordinary one, if it is the other; say whether that was done."""
+    if sys.platform != "linux":
+        return False
+    was, becomes = (os.SCHED_OTHER, os.SCHED_BATCH) if batch else (os.SCHED_BATCH, os.SCHED_OTHER)
+    try:
+        if os.sched_getscheduler(0) != was:
+            return False
+        os.sched_setscheduler(0, becomes, os.sched_param(0))
+    except OSError:
+        return False
+    return True

@@ -60,3 +60,13 @@ def test_a_policy_that_the_operator_chose_stays() -> None:
     """For our own threads as for all others."""
     producer(_settings(), {}).close()
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
+
+
+def test_where_policies_are_refused_clients_open_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sandbox may forbid the very question, and some C libraries do not know it."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("not here")
+
+    monkeypatch.setattr(os, "sched_getscheduler", refuse)
+    producer(_settings(), {}).close()
