@@ -66,10 +66,10 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parked", description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000, help="events to park (default: 100,000)")
+    parser.add_argument("--events", type=int, default=200_000, help="events to park (default: 200,000)")
     parser.add_argument("--connections", type=int, default=10_000, help="of as many connections (default: 10,000)")
-    parser.add_argument("--rate", type=float, default=500.0, help="events per second in the second part (default: 500)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each run of the second part (default: 4)")
+    parser.add_argument("--rate", type=float, default=200.0, help="events per second in the second part (default: 200)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each run of the second part (default: 20)")
     parser.add_argument("--repetitions", type=int, default=5, help="of takeovers and of the second part (default: 5)")
     add_output(parser)
     return parser
