@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def patient_threads() -> Iterator[None]:
-    """Let the threads that are started within wait for a core that is busy, instead of interrupting who has it.
+    """Let the threads that are started within wait for the only core we have, instead of interrupting who has it.
 
     Kafka answers each produce request by itself, and each answer wakes a thread of librdkafka. An ordinary thread that
-    wakes up gets the core at once; on one core that is an interruption of the event loop, with caches to fill again,
-    for every few records. As batch threads (sched(7)) they run when the loop waits or its time slice ends, and then
-    find several answers. It needs no privilege. Elsewhere than on Linux, where it is refused, and under a policy that
-    the operator has chosen, nothing changes.
+    wakes up gets a core at once; if there is but one, that is an interruption of the event loop, with caches to fill
+    again, for every few records. As batch threads (sched(7)) they run when the loop waits or its time slice ends, and
+    then find several answers. It needs no privilege. With more cores, elsewhere than on Linux, where it is refused, and
+    under a policy that the operator has chosen, nothing changes.
     """
     is_changed = _become(batch=True)  # threads inherit it from who starts them
     try:
@@ -30,7 +30,7 @@ def _become(*, batch: bool) -> bool:
         return False
     was, becomes = (os.SCHED_OTHER, os.SCHED_BATCH) if batch else (os.SCHED_BATCH, os.SCHED_OTHER)
     try:
-        if os.sched_getscheduler(0) != was:
+        if len(os.sched_getaffinity(0)) > 1 or os.sched_getscheduler(0) != was:
             return False
         os.sched_setscheduler(0, becomes, os.sched_param(0))
     except OSError:

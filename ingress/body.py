@@ -18,16 +18,21 @@ class BodyBounds:
     seconds: float
 
 
+def read_arrived(content: aiohttp.StreamReader, bounds: BodyBounds) -> bytes | None:
+    """Give the body if all of it is here: most come in one packet with their headers. Raises BodyTooLarge."""
+    if not content.is_eof():
+        return None
+    if content.total_bytes > bounds.size:
+        raise _too_large(bounds)
+    return content.read_nowait()
+
+
 async def read_bounded(request: web.BaseRequest, bounds: BodyBounds) -> bytes:
-    """Read the body as sent.
+    """Wait for the body, and read it as sent.
 
     Raises BodyTooLarge, before anything is read where Content-Length already says so, BodyTooSlow and BodyIncomplete.
     """
     content = request.content
-    if content.is_eof():  # most bodies come in one packet with their headers
-        if content.total_bytes > bounds.size:
-            raise _too_large(bounds)
-        return content.read_nowait()
     if (request.content_length or 0) > bounds.size:
         raise _too_large(bounds)
     try:

@@ -10,7 +10,7 @@ from aiohttp import web
 from uuid_utils import uuid7
 
 from ingress.accepted import Accepted
-from ingress.body import BodyBounds, read_bounded
+from ingress.body import BodyBounds, read_arrived, read_bounded
 from ingress.describe import describe
 from ingress.media import check_media
 from ingress.rate import Budgets
@@ -61,7 +61,9 @@ class Receiver:
         """
         check_media(request.headers)
         signature = claimed_signature(request.headers)
-        raw = await read_bounded(request, self._bounds)
+        raw = read_arrived(request.content, self._bounds)
+        if raw is None:
+            raw = await read_bounded(request, self._bounds)
         body = read_body(raw, max_depth=self._max_depth)
         sender = verify_sender(self._tenants.get(tenant_name), body, signature)
         self._budgets.spend(sender.tenant, self._clock())

@@ -35,8 +35,12 @@ class Routes:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse | Accepted:
         """Answer one request, once it has been handled."""
+        path = request.path
         try:
-            return await self._route(request)
+            if (tenant := _tenant_in(path)) and request.method == hdrs.METH_POST:
+                with self._gate:
+                    return await self._receiver.receive(request, tenant)
+            return await self._answer(request, path, is_webhook=bool(tenant))
         except Rejected as error:
             return self._refused(request, error)
         except Retryable as error:
@@ -45,13 +49,10 @@ class Routes:
             self._log.exception(LogEvent.REQUEST_FAILED, **self._about(request, error))
         return self._not_stored()
 
-    async def _route(self, request: web.BaseRequest) -> web.StreamResponse | Accepted:
-        path = request.path
-        if tenant := _tenant_in(path):
-            if request.method != hdrs.METH_POST:
-                return wrong_method([hdrs.METH_POST])
-            with self._gate:
-                return await self._receiver.receive(request, tenant)
+    async def _answer(self, request: web.BaseRequest, path: str, *, is_webhook: bool) -> web.Response:
+        """Answer what brings no webhook."""
+        if is_webhook:
+            return wrong_method([hdrs.METH_POST])
         if path not in {_ALIVE, _READY}:
             return no_such_path()
         if request.method not in _PROBE_METHODS:

@@ -80,6 +80,13 @@ def encode_attribute(text: str) -> bytes:
     return quote(text.encode("utf-8", "surrogatepass"), safe=_SAFE).encode("ascii")
 
 
+def _encode_all(*texts: str) -> list[bytes]:
+    """Encode attributes. One look at all of them costs less than one at each, and almost always it is enough."""
+    if _PLAIN.fullmatch("".join(texts)):
+        return [text.encode("ascii") for text in texts]
+    return [encode_attribute(text) for text in texts]
+
+
 def decode_attribute(name: str, value: bytes) -> str:
     """Undo `encode_attribute`. Raises UnreadableRecord("bad-attribute")."""
     try:
@@ -98,22 +105,24 @@ def record_key(tenant: str, connection: str) -> bytes:
 def to_record(event: Event) -> Record:
     """Write an event as a record. Never fails: what is verified is always published."""
     source, tenant, environment = _origin(event.tenant, event.environment)
-    connection = encode_attribute(event.connection)
+    event_id, kind, verification, connection, aggregator = _encode_all(
+        event.id, event.type or UNTYPED, event.verification, event.connection, event.aggregator
+    )
     headers: list[Header] = [
         _SPEC_VERSION_HEADER,
-        ("ce_id", encode_attribute(event.id)),
+        ("ce_id", event_id),
         source,
-        ("ce_type", encode_attribute(event.type or UNTYPED)),
+        ("ce_type", kind),
         ("ce_time", _format_time(event.received_at)),
         _CONTENT_TYPE_HEADER,
         tenant,
         environment,
-        ("ce_fuseverification", encode_attribute(event.verification)),
+        ("ce_fuseverification", verification),
     ]
     if connection:
         headers.append(("ce_subject", connection))
-    if event.aggregator:
-        headers.append(("ce_aggregator", encode_attribute(event.aggregator)))
+    if aggregator:
+        headers.append(("ce_aggregator", aggregator))
     if event.traceparent is not None:
         headers.append(("traceparent", encode_attribute(event.traceparent)))
     if event.generation:
