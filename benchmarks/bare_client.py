@@ -7,7 +7,6 @@ which connections are opened do not count, and the loop is uvloop's.
 import asyncio
 import json
 import os
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 import aiohttp
 import uvloop
 
-from benchmarks.ports import cpu_seconds
+from benchmarks.ports import cpu_seconds, peak_mib
 from benchmarks.sync_calls import BODY, HEADERS, PATH
 
 
@@ -38,7 +37,7 @@ class _Count:
         return {
             "value": calls / elapsed,
             "cpu_seconds_per_1000": (cpu_seconds(os.getpid()) - self.cpu) / calls * 1000,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            "peak_mib": peak_mib(os.getpid()),
         }
 
 
