@@ -50,7 +50,7 @@ class Progress:
     are, and what is parked of them keeps its place before what is new. Nor does it count at or behind the boundary,
     where somebody parked it who did not drain: its turn comes when reading has passed it, and so after the drain.
 
-    Each parked event that the new layout puts elsewhere costs some 150 bytes here.
+    Each parked event that the new layout puts elsewhere costs some 120 bytes here.
     """
 
     def __init__(self, layout: Layout, partition: int) -> None:
