@@ -10,7 +10,7 @@ class Standing(Enum):
     """What a record's key says of the partition that it lies in.
 
     `STAYED`: the old layout puts it there as the new one does, or it has no key, and so no lane. `MOVED_IN`: only the
-    new layout puts it there. `MISPLACED`: the new layout puts it elsewhere; it was written under the old one.
+    new layout puts it there. `MISPLACED`: the new layout puts it elsewhere.
     """
 
     STAYED = "stayed"

@@ -179,9 +179,9 @@ def _partition_fault(wanted: Wanted, name: str, topic: FoundTopic, count: int) -
         return f"{says}; it is empty, so remove it and start again; run: {_delete(wanted, name)}"
     if topic.partitions < count:
         return (
-            f"{says}; more partitions move keys, and what was written before has to end first: stop the ingress and "
-            f"all other publishers, extend {source} if that is not done, start the ingress, and every member with: "
-            f"{DRAIN_COMMAND}"
+            f"{says}; more partitions move keys, and what was written before has to end first: stop the ingresses, all "
+            f"other publishers and every member, extend {source} if that is not done, start the ingresses again, and "
+            f"then every member with: {DRAIN_COMMAND}"
         )
     command = _alter_partitions(wanted, source, topic.partitions)
     return (

@@ -56,7 +56,10 @@ class MemberView:
         }
 
     def lane(self, key: bytes) -> Values:
-        """Describe a lane in each partition that has something of it (one, since a key has one), and all partitions."""
+        """Describe a lane in each partition that has something of it, and all partitions.
+
+        That is one, since a key has one; or, where the topic got more partitions, an old one too.
+        """
         return {
             "time": self.clock(),
             "calls": {"in_flight": self.slots.taken, "most": self.slots.limit, "waiting": self.slots.waiting},

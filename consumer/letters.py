@@ -7,8 +7,7 @@ from datetime import datetime
 from heapq import nlargest
 
 from broker.history import History
-from broker.partitioner import partition_of
-from consumer.accounted import read_ended
+from consumer.accounted import CLOCKS_MILLISECONDS, read_ended
 from consumer.otherwise import About, Otherwise
 from consumer.replay import note_resends, readable
 from consumer.resending import Report, carry_out
@@ -90,7 +89,9 @@ def letters(
     with open_watched(settings, watch) as logs, closing(Resends(settings.group, REDRIVE)) as resends:
         histories = logs.source()
         found = nlargest(most, _letters(logs, wanted), key=lambda letter: (letter.note.ended, letter.position))
-        note_resends(logs, _starts(found, len(histories)), resends)
+        since = _since(found)
+        if since is not None:
+            _note_resends(logs, histories, since, resends)
         known = _Known(resends=resends, histories=histories)
         return [ListedLetter(letter=letter, redriven=known.is_redriven(letter)) for letter in found]
 
@@ -121,11 +122,10 @@ def redrive(
         closing(Otherwise()) as otherwise,
     ):
         histories, stretches = logs.source(), _all(logs)
-        asked = _Asked(otherwise=otherwise)
-        found = asked.about(_letters(logs, request.filter, stretches))
-        note_resends(logs, _starts(found, len(histories)), resends)
-        if asked.since is not None:
-            otherwise.note(read_ended(logs, asked.since))
+        since = _since(_asking(_letters(logs, request.filter, stretches), otherwise))
+        if since is not None:
+            _note_resends(logs, histories, since, resends)
+            otherwise.note(read_ended(logs, since))
         known = _Known(resends=resends, histories=histories)
         left = _not_otherwise(_letters(logs, request.filter, stretches), otherwise, report)
         meant = _meant(left, known, report, expired=request.expired)
@@ -158,17 +158,24 @@ def _letter(record: ReceivedRecord) -> Letter | None:
     )
 
 
-def _starts(found: Iterable[Letter], partitions: int) -> Mapping[int, int]:
-    """Find the lowest offset in each partition of the source behind which something that was sent again may lie.
+def _since(found: Iterable[Letter]) -> int | None:
+    """Find when the first of the letters' events was received, in milliseconds; None if there is none.
 
-    That is in the event's own partition; or, if keys have moved since, anywhere in the one where its key lies now.
+    Neither an outcome of them nor what was sent again of them is older, also where somebody wrote a letter late who had
+    been replaced. Whoever publishes says when an event was received; before the letter it was in any case.
     """
-    starts: dict[int, int] = {}
-    for letter in found:
-        starts[letter.partition] = min(letter.note.offset, starts.get(letter.partition, letter.note.offset))
-        if letter.record.key and (now := partition_of(letter.record.key, partitions)) != letter.partition:
-            starts[now] = 0
-    return starts
+    times = (
+        min(int(letter.event.received_at.timestamp() * 1000), letter.note.ended)
+        for letter in found
+        if letter.event is not None
+    )
+    return min(times, default=None)
+
+
+def _note_resends(logs: Watched, histories: Mapping[int, History], since: int, resends: Resends) -> None:
+    """Look for what was sent again in all partitions: keys may have moved since, and more than once."""
+    starts = logs.scanner.offsets_at(logs.settings.topic, max(0, since - CLOCKS_MILLISECONDS), histories)
+    note_resends(logs, starts, resends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,23 +194,12 @@ class _Known:
         return None if letter.note.offset < self.histories[letter.partition].low else False
 
 
-@dataclass(slots=True, kw_only=True)
-class _Asked:
-    """Asks about the events of letters that pass; `since` is when the first of them was received, in milliseconds.
-
-    No outcome is older, also not that of a letter which somebody wrote late who had been replaced.
-    """
-
-    otherwise: Otherwise
-    since: int | None = None
-
-    def about(self, found: Iterable[Letter]) -> Iterator[Letter]:
-        for letter in found:
-            if letter.event is not None:
-                self.otherwise.ask(_about(letter, letter.event))
-                received = int(letter.event.received_at.timestamp() * 1000)
-                self.since = received if self.since is None else min(self.since, received)
-            yield letter
+def _asking(found: Iterable[Letter], otherwise: Otherwise) -> Iterator[Letter]:
+    """Ask about the events of letters that pass."""
+    for letter in found:
+        if letter.event is not None:
+            otherwise.ask(_about(letter, letter.event))
+        yield letter
 
 
 def _about(letter: Letter, event: Event) -> About:

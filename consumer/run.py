@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,7 +20,8 @@ from consumer.alarms import Alarms
 from consumer.calls import Calls
 from consumer.clients import Clients
 from consumer.drain.gate import Gate
-from consumer.drain.until import until_drained, until_extended
+from consumer.drain.progress import Late
+from consumer.drain.until import tell_late, until_drained, until_extended
 from consumer.handler import AddressedTo
 from consumer.holds import Holds
 from consumer.limits import hold_policy, lane_budget, policy
@@ -41,14 +42,28 @@ async def run(settings: ConsumerSettings, tenants: LiveTenants, layout: Layout) 
     """Run a member until SIGTERM or SIGINT; give the exit status: 1 if it could not go on.
 
     Where `layout` moves keys, it drains the old one with its group, extends the group's topics, and goes on as one of
-    the new layout. Raises what `ensure_topics` raises.
+    the new layout; beside that it tells what came too late to be kept in order. Raises what `ensure_topics` raises.
     """
     stop = stop_signal()
-    if layout.moves_keys:
-        status = await _run_member(settings, tenants, stop, lambda _: until_drained(settings, layout), drains=layout)
-        if status is not None:
-            return status
-        layout = await ensure_topics(settings, drained_for=layout.new)
+    if not layout.moves_keys:
+        return await _run_on(settings, tenants, stop, layout)
+    behind = dict[int, Late]()
+
+    async def drained(_: LogReader) -> None:
+        behind.update(await until_drained(settings, layout))
+
+    status = await _run_member(settings, tenants, stop, drained, drains=layout)
+    if status is not None:
+        return status
+    extended = await ensure_topics(settings, drained_for=layout.new)
+    telling = asyncio.create_task(tell_late(settings, behind))
+    try:
+        return await _run_on(settings, tenants, stop, extended)
+    finally:
+        telling.cancel()
+
+
+async def _run_on(settings: ConsumerSettings, tenants: LiveTenants, stop: asyncio.Future[None], layout: Layout) -> int:
     return await _run_member(settings, tenants, stop, lambda logs: until_extended(logs, settings.topic, layout)) or 0
 
 
@@ -67,18 +82,30 @@ async def _run_member(
         ending = asyncio.create_task(over(logs))
         broken = (member.failure, subscription.failure, publisher.failure)
         await asyncio.wait((stop, ending, *broken), return_when=asyncio.FIRST_COMPLETED)
-        failures = [failure.result() for failure in broken if failure.done()]
+        failures = _failures(broken)
         if failures:
             member.abandon()
         for task in (ending, *regular):
             task.cancel()
-        refused = ending.exception() if ending.done() else None
-        for failure in filter(None, (*failures, refused)):
-            structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
+        if ending.done() and (refused := ending.exception()) is not None:
+            failures.append(refused)
+        _log_failed(failures)
     structlog.get_logger().info(LogEvent.MEMBER_STOPPED, unreadable=member.unreadable)
-    if failures or refused:
+    if not failures and not stop.done():
+        failures = _failures(broken)  # while it closed: nobody knows what of it is left undone, so nothing goes on
+        _log_failed(failures)
+    if failures:
         return 1
     return 0 if stop.done() else None
+
+
+def _failures(broken: Iterable[asyncio.Future[Any]]) -> list[BaseException]:
+    return [failure.result() for failure in broken if failure.done()]
+
+
+def _log_failed(failures: Iterable[BaseException]) -> None:
+    for failure in failures:
+        structlog.get_logger().error(LogEvent.MEMBER_FAILED, error=repr(failure), exc_info=failure)
 
 
 @asynccontextmanager

@@ -45,7 +45,7 @@ class Gate:
         self._member.lost(partitions)
 
     def _passes(self, record: ReceivedRecord) -> bool:
-        if record.partition in self._shut:
+        if record.partition >= self._layout.old or record.partition in self._shut:
             return False
         if self._layout.standing(record.key, record.partition) is Standing.MOVED_IN:
             self._shut.add(record.partition)

@@ -8,19 +8,38 @@ _NAMED = 20
 
 
 class Late:
-    """Find what is misplaced behind the boundary: its publisher learned of the new partitions after others had."""
+    """Find what is misplaced behind the boundary: its publisher learned of the new partitions after others had.
 
-    def __init__(self, layout: Layout, partition: int) -> None:
+    The source is read from `position` on, up to where it ended when it was first asked.
+    """
+
+    def __init__(self, layout: Layout, partition: int, boundary: int) -> None:
         self._layout = layout
         self._partition = partition
+        self._end: int | None = None
+        self.position = boundary
         self.count = 0
         self.first: list[int] = []
 
+    def source_ends(self, end: int) -> None:
+        """Take note that the source ends at `end`; only the first time, or reading would follow what is written."""
+        self._end = end if self._end is None else self._end
+
     def source(self, offset: int, key: bytes | None) -> None:
         """Take a record of the source; its offset is among the `first` if it is one of the first that are late."""
+        self.position = offset + 1
         if self._layout.standing(key, self._partition) is Standing.MISPLACED:
             self.count += 1
             self.first += [offset] if len(self.first) < _NAMED else []
+
+    def source_read(self, until: int) -> None:
+        """Take note that the source was read up to `until`."""
+        self.position = max(self.position, until)
+
+    @property
+    def is_read(self) -> bool:
+        """Say whether the end has been reached."""
+        return self._end is not None and self.position >= self._end
 
 
 class Progress:
@@ -28,7 +47,10 @@ class Progress:
 
     The boundary is the offset of the first record moved in at or above the frontier; until one is found it is the end
     of what was read. What is parked counts if the new layout puts its key elsewhere: all other lanes stay where they
-    are, and what is parked of them keeps its place before what is new.
+    are, and what is parked of them keeps its place before what is new. Nor does it count at or behind the boundary,
+    where somebody parked it who did not drain: its turn comes when reading has passed it, and so after the drain.
+
+    Each parked event that the new layout puts elsewhere costs some 120 bytes here.
     """
 
     def __init__(self, layout: Layout, partition: int) -> None:
@@ -41,6 +63,7 @@ class Progress:
         self._epoch = 0
         self._parked: dict[int, int] = {}
         self._parked_from = 0
+        self._forgotten_below = 0
         self.position = 0
         self.parked_position = 0
 
@@ -101,8 +124,10 @@ class Progress:
         What lies before the committed position does not count any more: what settles it may be deleted by now.
         """
         self.parked_position = max(self.parked_position, until)
-        for offset in [offset for offset, position in self._parked.items() if position < self._parked_from]:
-            del self._parked[offset]
+        if self._parked_from > self._forgotten_below:
+            for offset in [offset for offset, position in self._parked.items() if position < self._parked_from]:
+                del self._parked[offset]
+            self._forgotten_below = self._parked_from
 
     @property
     def boundary(self) -> int:
@@ -117,11 +142,15 @@ class Progress:
 
     @property
     def parked(self) -> int:
-        """Count the events that are parked in a lane that moves."""
-        return len(self._parked)
+        """Count the events that are parked in a lane that moves, and have to end."""
+        return sum(map(self._has_to_end, self._parked))
 
     @property
     def is_drained(self) -> bool:
         """Say whether nothing is left here that must end before the new layout begins."""
         is_known = self._boundary is not None or (self._end is not None and self.position >= self._end)
-        return is_known and self._frontier > self._last_misplaced and not self._parked
+        has_passed = is_known and self._frontier > self._last_misplaced
+        return has_passed and not any(map(self._has_to_end, self._parked))
+
+    def _has_to_end(self, parked: int) -> bool:
+        return self._boundary is None or parked < self._boundary

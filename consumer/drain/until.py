@@ -1,6 +1,7 @@
 """Waiting for a layout: until the old one is drained, and until somebody extends the source of a running group."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -8,12 +9,18 @@ from broker.layout import Layout
 from broker.log_reader import LogReader
 from broker.topic_check import DRAIN_COMMAND
 from consumer.drain.look import Drain, begin_drain, find_late, look
+from consumer.drain.progress import Late
 from schemas.errors import ConfigurationError, Retryable
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
 
 _LOOK_SECONDS = 1.0
 _REPORT_SECONDS = 10.0
+
+_START_AGAIN = (
+    "stop the ingresses, all other publishers and every member, start the ingresses again, and then every member with: "
+    f"{DRAIN_COMMAND}"
+)
 
 _log = structlog.get_logger()
 
@@ -32,11 +39,12 @@ async def until_extended(logs: LogReader, topic: str, layout: Layout) -> None:
         _check_source(topic, partitions, layout)
 
 
-async def until_drained(settings: ConsumerSettings, layout: Layout) -> None:
+async def until_drained(settings: ConsumerSettings, layout: Layout) -> Mapping[int, Late]:
     """Look regularly until the group has nothing left of the old layout, or somebody else has found that out.
 
-    Says what is left, and what came too late to be kept in order. Raises ConfigurationError if the source is extended
-    again meanwhile, and UnreadableRecord for records of a later version than this release knows.
+    Says what is left. Gives, by partition, where events that came too late are yet to be looked for; nothing if it was
+    somebody else, who does that. Raises ConfigurationError if the source is extended again meanwhile, and
+    UnreadableRecord for records of a later version than this release knows.
     """
     drain = begin_drain(layout)
     reported_at: float | None = None
@@ -45,29 +53,45 @@ async def until_drained(settings: ConsumerSettings, layout: Layout) -> None:
             now = await asyncio.to_thread(look, settings, drain)
             _check_source(settings.topic, now.new, layout)
             if now.old >= layout.new:
-                return
+                return {}
             if all(progress.is_drained for progress in drain.values()):
-                await _finish(settings, layout, drain)
-                return
+                _log.info(LogEvent.DRAIN_FINISHED, partitions=layout.new)
+                return {number: Late(layout, number, progress.boundary) for number, progress in drain.items()}
             reported_at = _report(layout, drain, reported_at)
         except Retryable as error:
             _log.warning(LogEvent.DRAIN_DELAYED, error=str(error))
         await asyncio.sleep(_LOOK_SECONDS)
 
 
+async def tell_late(settings: ConsumerSettings, behind: Mapping[int, Late]) -> None:
+    """Read on behind the boundaries, and say what came too late to be kept in order.
+
+    It is for people, and nothing depends on it: it goes on beside a member that runs, a look each second, and whoever
+    cancels it waits for no more than the look that is under way.
+    """
+    while not all(late.is_read for late in behind.values()):
+        try:
+            await asyncio.to_thread(find_late, settings, behind)
+        except Retryable as error:
+            _log.warning(LogEvent.DRAIN_DELAYED, error=str(error))
+        await asyncio.sleep(_LOOK_SECONDS)
+    for number, late in behind.items():
+        if late.count:
+            _log.warning(LogEvent.EVENTS_MISPLACED, partition=number, count=late.count, first_offsets=late.first)
+
+
 def _check_source(topic: str, partitions: int, layout: Layout) -> None:
-    if partitions > layout.new:
-        fault = (
-            f"topic {topic}: has {partitions} partitions now, and had {layout.new} when this member started: keys have "
-            f"moved, and what was written before has to end first; start every member with: {DRAIN_COMMAND}"
-        )
-        raise ConfigurationError([fault])
-
-
-async def _finish(settings: ConsumerSettings, layout: Layout, drain: Drain) -> None:
-    for number, late in (await asyncio.to_thread(find_late, settings, layout, drain)).items():
-        _log.warning(LogEvent.EVENTS_MISPLACED, partition=number, count=late.count, first_offsets=late.first)
-    _log.info(LogEvent.DRAIN_FINISHED, partitions=layout.new)
+    """Refuse more partitions than a layout has; one that moves keys is being drained."""
+    if partitions <= layout.new:
+        return
+    says = f"topic {topic}: has {partitions} partitions now, and had {layout.new} when this member started"
+    why = (
+        "it was extended again before the group had drained, and between the two extensions the order of connections "
+        "that move cannot be kept; never extend a topic again before a drain has finished"
+        if layout.moves_keys
+        else "keys have moved, and what was written before has to end first"
+    )
+    raise ConfigurationError([f"{says}: {why}; {_START_AGAIN}"])
 
 
 def _report(layout: Layout, drain: Drain, reported_at: float | None) -> float:

@@ -121,7 +121,7 @@ def _no_member(facts: Facts, _: int) -> tuple[Cause, str, str] | None:
 
 
 def _draining(facts: Facts, offset: int) -> tuple[Cause, str, str] | None:
-    if facts.drains is None or not _is_of_the_new(facts.drains, facts, offset):
+    if facts.drains is None or not _waits_for_the_drain(facts.drains, facts, offset):
         return None
     return (
         Cause.DRAINING,
@@ -133,12 +133,18 @@ def _draining(facts: Facts, offset: int) -> tuple[Cause, str, str] | None:
     )
 
 
-def _is_of_the_new(drains: Layout, facts: Facts, offset: int) -> bool:
-    """Say whether an event lies where only the new layout has it, or is not read, for something like that before it."""
-    place, known = facts.partition.number, facts.partition_page
-    if place >= drains.old or drains.standing(facts.lane.encode(), place) is Standing.MOVED_IN:
+def _waits_for_the_drain(drains: Layout, facts: Facts, offset: int) -> bool:
+    """Say whether an event lies where only the new layout has it, or behind one that does.
+
+    What the frontier has passed is parked, and has its turns while the group drains.
+    """
+    place, committed = facts.partition.number, facts.partition.committed
+    if place >= drains.old:
         return True
-    return known is not None and known.read_position is not None and offset >= known.read_position
+    if committed is not None and offset < committed.frontier:
+        return False
+    is_behind = facts.boundary is not None and offset >= facts.boundary
+    return is_behind or drains.standing(facts.lane.encode(), place) is Standing.MOVED_IN
 
 
 def _no_owner(facts: Facts, _: int) -> tuple[Cause, str, str] | None:

@@ -40,7 +40,8 @@ class Facts:
     `names_owners` whether Kafka tells of this group's members at all. `events` are those from offset `looked_from` on,
     in order; `ended` and `parked` have outcomes and parks by the events' offsets, `letters` where the dead letters of
     those that are dead lie. `page` is None where the owner's page did not answer. `drains` is the layout that the
-    group has to drain before it goes on with the source's; None if it has that already.
+    group has to drain before it goes on with the source's; None if it has that already. `boundary` is the offset at
+    which what may be handled before that ends, of what was looked through; None if nothing there was moved in.
     """
 
     group: str
@@ -58,6 +59,7 @@ class Facts:
     letters: Mapping[int, int] = field(default_factory=dict)
     page: PageAnswer | None = None
     drains: Layout | None = None
+    boundary: int | None = None
 
     @property
     def open(self) -> Sequence[int]:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from broker.client import received
 from broker.group_state import GroupState, group_state
 from broker.history import History
-from broker.layout import Layout
+from broker.layout import Layout, Standing
 from broker.membership import page_address
 from broker.scan import Scanner, open_scanner
 from consumer.engine.committed import Committed, read_committed
@@ -53,10 +53,11 @@ class _Lane:
 
 @dataclass(slots=True, kw_only=True)
 class _Found:
-    """What was found in one partition."""
+    """What was found in one partition; `boundary` is the first record at or above the frontier that was moved in."""
 
     partition: PartitionFact
     looked_from: int
+    boundary: int | None = None
     lanes: dict[bytes, _Lane] = field(default_factory=lambda: defaultdict(_Lane))
     ended: dict[int, Ended] = field(default_factory=dict)
     letters: dict[int, int] = field(default_factory=dict)
@@ -115,27 +116,29 @@ class _Gatherer:
         histories = {name: self._scanner.histories(name, wanted) for name in names}
         source = histories[self._settings.topic]
         facts = [_fact(number, source[number], state) for number in wanted]
-        return layout, [self._partition(fact, histories, layout.new) for fact in facts]
+        return layout, [self._partition(fact, histories, layout) for fact in facts]
 
     def _places(self, layout: Layout) -> Sequence[int]:
         """Name the partitions to look into: those of the old layout first, since what is there ends first."""
         return [*dict.fromkeys((*self._asked.partitions(layout.old), *self._asked.partitions(layout.new)))]
 
-    def _partition(self, fact: PartitionFact, histories: Mapping[str, Mapping[int, History]], count: int) -> _Found:
+    def _partition(self, fact: PartitionFact, histories: Mapping[str, Mapping[int, History]], layout: Layout) -> _Found:
         found = _Found(partition=fact, looked_from=fact.existing.stop)
-        self._read_source(found, count)
+        self._read_source(found, layout)
         self._read_parked(found, histories[self._topics.parked])
         self._read_outcomes(found, histories[self._topics.outcomes])
         self._read_letters(found, histories[self._topics.dead])
         return found
 
-    def _read_source(self, found: _Found, count: int) -> None:
+    def _read_source(self, found: _Found, layout: Layout) -> None:
         committed = found.partition.committed
         existing = _of_the_group(found.partition.existing, committed)
         frontier = existing.start if committed is None else committed.frontier
-        for window in self._asked.windows(existing, frontier, count):
+        for window in self._asked.windows(existing, frontier, layout.new):
             found.looked_from = window.start
             for record in self._scan(self._settings.topic, found.partition.number, window):
+                if found.boundary is None and record.offset >= frontier and _is_moved_in(layout, record):
+                    found.boundary = record.offset
                 if self._asked.matches(record.key or b""):
                     event = EventFact(offset=record.offset, appended=int(record.timestamp * 1000))
                     found.lanes[record.key or b""].events.append(event)
@@ -182,6 +185,11 @@ class _Gatherer:
     def _scan(self, topic: str, number: int, stretch: range) -> Iterator[ReceivedRecord]:
         for batch in self._scanner.scan(topic, {number: stretch}):
             yield from (received(message) for message in batch)
+
+
+def _is_moved_in(layout: Layout, record: ReceivedRecord) -> bool:
+    is_old = layout.moves_keys and record.partition < layout.old
+    return is_old and layout.standing(record.key, record.partition) is Standing.MOVED_IN
 
 
 def _of_the_group(existing: range, committed: Committed | None) -> range:
@@ -249,4 +257,5 @@ class _Common:
             parked=lane.parked,
             letters=found.letters,
             drains=self.drains,
+            boundary=found.boundary,
         )

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
 from broker.partitioner import partition_of
 from broker.scan import open_scanner
 from consumer.commands.repair import sentences
-from consumer.letters import LetterFilter, RedriveRequest, redrive
+from consumer.letters import LetterFilter, RedriveRequest, letters, redrive
 from consumer.otherwise import About, Otherwise
 from schemas.dead import DeadLetter, write_dead_letter
 from schemas.event import Event
@@ -19,7 +20,7 @@ from tests.consumer.audit.group import Group
 from tests.consumer.fakes import event
 
 
-def bury(group: Group, offset: int, buried: Event) -> None:
+def bury(group: Group, offset: int, buried: Event, ended: int = 2**41) -> None:
     """Write a dead letter."""
     note = DeadLetter(
         group=group.settings.group,
@@ -29,7 +30,7 @@ def bury(group: Group, offset: int, buried: Event) -> None:
         partition=0,
         offset=offset,
         attempts=1,
-        ended=2**41,
+        ended=ended,
         epoch=1,
         member="m",
     )
@@ -72,6 +73,34 @@ def test_what_was_redriven_to_where_its_lane_is_now_is_not_sent_again(cluster: C
     assert redrive(group.settings, RedriveRequest()).events == 0
     with open_scanner(group.settings) as scanner:
         assert [history.high for history in scanner.histories(topic_name).values()] == [1, 1]
+
+
+def test_what_was_redriven_between_two_extensions_is_not_sent_again(cluster: Cluster, topic_name: str) -> None:
+    """It lies neither where its letter says nor where its lane is now."""
+    group = Group(cluster.bootstrap_servers, topic_name)
+    candidates = [event(connection=f"c-{number}") for number in range(20)]
+    moved = next(each for each in candidates if [partition_of(to_record(each).key or b"", n) for n in (2, 3)] == [1, 2])
+    group.publish(moved)
+    bury(group, 0, moved)
+    group.extend(2)
+    assert redrive(group.settings, RedriveRequest(), dry_run=False).events == 1
+    group.extend(3)
+    assert redrive(group.settings, RedriveRequest()).events == 0
+    assert [each.redriven for each in letters(group.settings, LetterFilter())] == [True]
+    with open_scanner(group.settings) as scanner:
+        assert [history.high for history in scanner.histories(topic_name).values()] == [1, 1, 0]
+
+
+def test_an_event_that_says_it_came_later_than_its_letter_is_not_sent_again_for_that(
+    cluster: Cluster, topic_name: str
+) -> None:
+    """Whoever publishes says when it came, and may be wrong; what was sent again lies behind the letter in any case."""
+    group = Group(cluster.bootstrap_servers, topic_name)
+    wrong = event(received_at=datetime(2100, 1, 1, tzinfo=UTC))
+    group.publish(wrong)
+    bury(group, 0, wrong, ended=0)
+    assert redrive(group.settings, RedriveRequest(), dry_run=False).events == 1
+    assert redrive(group.settings, RedriveRequest()).events == 0
 
 
 def test_where_no_letter_is_meant_nothing_is_read_for_it(group: Group) -> None:

@@ -95,3 +95,13 @@ def test_what_is_let_go_is_the_members_to_commit() -> None:
     (request,) = asyncio.run(gate.released([1]))
     gate.lost([0])
     assert (request.partition, request.offset, member.gone) == (1, 7, [0])
+
+
+def test_nothing_gets_through_of_a_partition_that_only_the_new_layout_has() -> None:
+    """It is all new, whatever key it has; nor is there a tenure of it to pause."""
+    member, paused = Member(), list[tuple[int, int]]()
+    gate = Gate(member, LAYOUT)
+    gate.pause = lambda partition, tenure: paused.append((partition, tenure))
+    gate.assigned([assignment(2)])
+    gate.received([record(2, 0, None), record(2, 1, b"a/1")])
+    assert (member.records, paused) == ([], [])

@@ -41,13 +41,12 @@ class Partition:
 
     def is_drained(self, start: int, end: int) -> bool:
         """Say whether nothing misplaced is left before the boundary, and nothing misplaced is parked."""
-        ahead = self.log[self.frontier : self.boundary(start, end)]
-        return MISPLACED not in ahead and not self.parked
+        boundary = self.boundary(start, end)
+        return MISPLACED not in self.log[self.frontier : boundary] and not self.parked_before(boundary)
 
-    @property
-    def parked(self) -> int:
-        """Count what is parked of lanes that move."""
-        return sum(self.log[at] == MISPLACED for at in self.waiting)
+    def parked_before(self, end: int) -> int:
+        """Count what is parked of lanes that move, before an offset."""
+        return sum(self.log[at] == MISPLACED for at in self.waiting if at < end)
 
     def handle(self, *, parks: bool) -> None:
         """Settle the next record."""
@@ -62,11 +61,19 @@ class Partition:
         note = Park(epoch=epoch, offset=offset, id="", due=0, since=0, reason=Why.FAILED)
         self.journal.append(note)
 
+    def park_beyond(self) -> None:
+        """Park the last record if it lies beyond the boundary, as somebody does who did not drain."""
+        last = len(self.log) - 1
+        if last >= self.boundary(0, len(self.log)) and self.log[last]:
+            self.park(last, self.epoch)
+            self.waiting.add(last)
+
     def settle(self) -> None:
-        """End the oldest that is parked."""
-        if self.waiting:
-            self.journal.append(Settle(offset=min(self.waiting)))
-            self.waiting.discard(min(self.waiting))
+        """End the oldest that is parked; beyond the boundary nothing gets its turn."""
+        oldest = min(self.waiting, default=len(self.log))
+        if oldest < self.boundary(0, len(self.log)):
+            self.journal.append(Settle(offset=oldest))
+            self.waiting.discard(oldest)
 
     def replace_owner(self) -> None:
         """Take the partition over."""
@@ -110,9 +117,10 @@ def look(progress: Progress, partition: Partition, share: int, *, metadata: bool
     progress.parked_read(len(partition.journal))
 
 
-DONE = ("handle", "park", "park", "settle", "settle", "replace", "void", "look", "look", "look without metadata")
+MOVES = ("handle", "park", "park", "beyond", "settle", "settle", "replace", "void")
+LOOKS = ("look", "look", "look without metadata")
 STEPS = st.lists(
-    st.sampled_from([*DONE, STAYED, MISPLACED, MISPLACED, MOVED_IN]),
+    st.sampled_from([*MOVES, *LOOKS, STAYED, MISPLACED, MISPLACED, MOVED_IN]),
     min_size=10,
     max_size=30,
 )
@@ -131,6 +139,8 @@ def test_a_drain_that_is_looked_at_now_and_then_knows_what_a_naive_reading_would
                 partition.log.append(step)
             case "handle" | "park":
                 partition.handle(parks=step == "park")
+            case "beyond":
+                partition.park_beyond()
             case "settle":
                 partition.settle()
             case "replace":
@@ -139,21 +149,23 @@ def test_a_drain_that_is_looked_at_now_and_then_knows_what_a_naive_reading_would
                 partition.park_in_vain()
             case _:
                 look(progress, partition, share, metadata=step == "look")
-                assert progress.parked == partition.parked
+                known = len(partition.log) if progress.reads else progress.boundary
+                assert progress.parked == partition.parked_before(known)
     for _ in range(len(partition.log) + 1):
         look(progress, partition, share)
+    boundary = partition.boundary(0, len(partition.log))
     assert progress.is_drained == partition.is_drained(0, len(partition.log))
-    assert progress.parked == partition.parked
-    assert progress.left == partition.boundary(0, len(partition.log)) - partition.frontier
+    assert progress.parked == partition.parked_before(boundary)
+    assert progress.left == boundary - partition.frontier
 
 
-@given(log=st.lists(KEYS, min_size=2, max_size=12), share=st.integers(1, 3))
+@given(log=st.lists(KEYS, min_size=1, max_size=6), share=st.integers(1, 7))
 def test_what_is_not_read_yet_may_be_anything(log: list[bytes], share: int) -> None:
     """A look reads only so much; nobody calls a partition drained before its boundary is found, or its end."""
     partition, progress = Partition(log), Progress(LAYOUT, PARTITION)
     look(progress, partition, share)
-    assert not progress.is_drained or partition.is_drained(0, len(log))
-    assert not (progress.reads and progress.is_drained and progress.position < len(log))
+    is_found = share > partition.boundary(0, len(log)) or share >= len(log)
+    assert progress.is_drained == (is_found and partition.is_drained(0, len(log)))
 
 
 def test_of_a_group_that_has_committed_nothing_nothing_is_known() -> None:
@@ -185,11 +197,38 @@ def test_a_frontier_behind_the_boundary_moves_that() -> None:
             assert (each.is_drained, each.left) == found
 
 
+def test_what_is_parked_beyond_the_boundary_holds_nothing() -> None:
+    """Its turn comes when reading has passed it, which draining keeps from happening: it would be waited for in vain.
+
+    Unless the frontier passes it, by somebody who did not drain.
+    """
+    partition, progress = Partition([STAYED, MOVED_IN, MISPLACED]), Progress(LAYOUT, PARTITION)
+    partition.park_beyond()
+    look(progress, partition, 9)
+    assert (progress.is_drained, progress.parked) == (True, 0)
+    partition.log.append(MOVED_IN)
+    partition.frontier = 3
+    look(progress, partition, 9)
+    assert (progress.is_drained, progress.parked) == (False, 1)
+
+
 @given(log=st.lists(KEYS, max_size=60))
 def test_what_is_misplaced_behind_the_boundary_is_counted_and_the_first_of_it_named(log: list[bytes]) -> None:
     """For that nobody can keep the order; whoever reads the warning finds the events."""
-    late = Late(LAYOUT, PARTITION)
+    late = Late(LAYOUT, PARTITION, 0)
     for offset, key in enumerate(log):
         late.source(offset, key)
     misplaced = [offset for offset, key in enumerate(log) if key == MISPLACED]
     assert (late.count, late.first) == (len(misplaced), misplaced[:20])
+
+
+def test_what_is_late_is_looked_for_up_to_the_end_that_was_seen_first() -> None:
+    """Others write on meanwhile; and the last offsets before an end may have no records."""
+    late = Late(LAYOUT, PARTITION, 3)
+    assert not late.is_read
+    for end, until in ((5, 4), (9, 5)):
+        assert not late.is_read
+        late.source_ends(end)
+        late.source(late.position, MISPLACED)
+        late.source_read(until)
+    assert (late.is_read, late.first) == (True, [3, 4])

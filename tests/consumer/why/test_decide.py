@@ -17,6 +17,8 @@ from tests.consumer.why.facts import LANE, NOW, ended, facts, head, page, park, 
 
 LATER = NOW + 90_000
 FAILED = park(6, Why.FAILED, due=LATER, attempts=4, error="Fuse answered 503")
+OLD_PLACE = Layout(old=9, new=10)
+"""Of this the lane's partition is the old place, or one that it keeps."""
 PIN = {"offset": 6, "write": "WriteOutcome", "error": "not enough replicas"}
 
 PLANTED: Mapping[str, tuple[Facts, Cause, str]] = {
@@ -105,13 +107,48 @@ PLANTED: Mapping[str, tuple[Facts, Cause, str]] = {
         "has 4 partitions, and the group's topics have 3",
     ),
     "moved into a partition that drains": (facts(6, drains=Layout(old=4, new=9)), Cause.DRAINING, "event at offset 6"),
+    "moved in, read by one that did not drain, and parked": (
+        facts(4, parked={4: park(4, Why.FAILED, due=LATER, error="no")}, drains=Layout(old=4, new=9), boundary=5),
+        Cause.PARKED_FAILED,
+        "offset 4 is parked until",
+    ),
     "behind what was moved in": (
-        facts(9, drains=Layout(old=9, new=11), page=page(of_partition={"read_position": 7})),
+        facts(9, drains=OLD_PLACE, boundary=9, page=page(of_partition={"read_position": 9})),
         Cause.DRAINING,
         "event at offset 9",
     ),
+    "not read yet, before what was moved in": (
+        facts(8, drains=OLD_PLACE, boundary=9, page=page(of_partition={"read_position": 2})),
+        Cause.NOT_READ,
+        "6 offsets are before it",
+    ),
+    "not read yet while nothing was moved in": (
+        facts(8, drains=OLD_PLACE, page=page(of_partition={"read_position": 2})),
+        Cause.NOT_READ,
+        "6 offsets are before it",
+    ),
+    "paused before what was moved in": (
+        facts(8, drains=OLD_PLACE, boundary=9, page=page(of_partition={"read_position": 7, "paused": True})),
+        Cause.PAUSED,
+        "1 offsets before the event at offset 8",
+    ),
+    "taken over while it drains": (
+        facts(8, drains=OLD_PLACE, boundary=9, page=page(of_partition={"stage": "taking_over", "read_position": 7})),
+        Cause.TAKING_OVER,
+        "is being taken",
+    ),
+    "misconfigured while it drains": (
+        facts(
+            8,
+            drains=OLD_PLACE,
+            boundary=9,
+            page=page(of_partition={"read_position": 7}, misconfigured_tenants=["acme/sandbox"]),
+        ),
+        Cause.TENANT_MISCONFIGURED,
+        "acme is wrong",
+    ),
     "in its old place while that drains": (
-        facts(6, drains=Layout(old=9, new=10), page=page(head(6, "call"))),
+        facts(6, drains=OLD_PLACE, page=page(head(6, "call"))),
         Cause.IN_FLIGHT,
         "offset 6",
     ),

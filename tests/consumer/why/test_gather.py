@@ -1,10 +1,11 @@
 """What is gathered of a lane, on a real Kafka, from topics in which a test has written it."""
 
-from broker.layout import Layout
+from broker.layout import Layout, Standing
 from broker.partitioner import partition_of
 from consumer.engine.committed import Committed
 from consumer.why.asked import parse
 from consumer.why.gather import gather
+from schemas.event import Event
 from schemas.record import to_record
 from tests.conftest import Cluster
 from tests.consumer.audit.group import Group
@@ -33,3 +34,25 @@ def test_while_a_group_drains_its_lanes_are_looked_for_in_both_places(cluster: C
     assert old.drains == Layout(old=1, new=2)
     lanes = gather(group.settings, parse("acme"), in_tenants_file=True, now=0)
     assert {each.partition.number for each in lanes} == {0, 1}
+
+
+def test_a_partition_that_drains_is_handled_up_to_what_was_moved_in_behind_the_frontier(
+    cluster: Cluster, topic_name: str
+) -> None:
+    """What waits before that waits for something else."""
+    group, layout = Group(cluster.bootstrap_servers, topic_name, partitions=2), Layout(old=2, new=3)
+    made = [event(number, connection=f"c-{number}") for number in range(60)]
+    standing = {layout.standing(to_record(each).key, 0): each for each in made if _may_lie_in_the_first(each, layout)}
+    asked, moved_in = standing[Standing.MISPLACED], standing[Standing.MOVED_IN]
+    for each in (moved_in, asked, moved_in, asked):
+        group.append(topic_name, to_record(each))
+    group.extend(3)
+    for frontier, boundary in ((0, 0), (1, 2), (3, None)):
+        group.commit(Committed(frontier=frontier, epoch=1))
+        for name in (f"acme/{asked.connection}", "acme"):
+            facts = gather(group.settings, parse(name), in_tenants_file=True, now=0)[0]
+            assert (facts.partition.number, facts.boundary) == (0, boundary)
+
+
+def _may_lie_in_the_first(event: Event, layout: Layout) -> bool:
+    return 0 in {partition_of(to_record(event).key or b"", count) for count in (layout.old, layout.new)}
