@@ -38,8 +38,8 @@ def prepare_process() -> None:
 
     A connection is an open file, and a soft limit of 1,024 is usual. Thousands of requests or events are held on
     purpose, and there are no cycles among them: what ends is freed at once. Tests hold the paths of requests and of
-    failed events to that. Collections are for what libraries leave, a few hundred objects for a connection that is
-    refused.
+    failed events to that. Collections are for what libraries leave: the HTTP client some eighty objects, and the body,
+    for each connection that is refused; of which a hold makes few.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
