@@ -168,15 +168,26 @@ async def until(
             await asyncio.sleep(poll)
 
 
-def handled_although_known(log: Sequence[Ended | Taken]) -> list[Ended]:
-    """Find events that ended again under a takeover whose mark lies behind their first outcome: it could read that."""
-    mark = {record.epoch: position for position, record in enumerate(log) if isinstance(record, Taken)}
-    known: dict[str, int] = {}
-    again = []
+def handled_although_known(log: Sequence[Ended | Taken]) -> list[Sequence[tuple[int, Ended | Taken]]]:
+    """Find events that ended again under a takeover that had to know their first outcome: its mark lies behind that.
+
+    An outcome that lands behind the next owner's mark is late, since its writer was slow or cut off: nobody has to know
+    it, neither that owner nor those after it, and it costs one repeat (takeover.md, "Repeats"). Gives for each event
+    the records that tell how it went, with their positions: all marks, and its outcomes.
+    """
+    owner, mark, known, again = 0, dict[int, int](), dict[str, int](), set[str]()
     for position, record in enumerate(log):
-        if isinstance(record, Ended) and known.setdefault(record.id, position) < mark[record.epoch]:
-            again.append(record)
-    return again
+        if isinstance(record, Taken):
+            owner, mark[record.epoch] = max(owner, record.epoch), position
+            continue
+        if known.get(record.id, position) < mark[record.epoch]:
+            again.add(record.id)
+        if record.epoch == owner:
+            known.setdefault(record.id, position)
+    return [
+        [(position, record) for position, record in enumerate(log) if isinstance(record, Taken) or record.id == event]
+        for event in sorted(again)
+    ]
 
 
 def webhooks(mix: Mix, seed: int) -> Iterator[GeneratedWebhook]:

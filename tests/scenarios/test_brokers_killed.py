@@ -96,7 +96,7 @@ async def test_brokers_that_die_one_after_another_cost_nothing_but_time(stage: S
     assert verdict.kept, verdict
     assert verdict.synced + verdict.superseded == events
     assert unexcused == []
-    assert [record for log in logs for record in handled_although_known(log)] == []
+    assert [story for log in logs for story in handled_although_known(log)] == []
 
 
 async def test_members_take_over_from_each_other_while_a_broker_stays_dead(stage: Stage) -> None:
@@ -122,4 +122,4 @@ async def test_members_take_over_from_each_other_while_a_broker_stays_dead(stage
     assert verdict.kept, verdict
     assert verdict.synced + verdict.superseded == events
     assert unexcused == []
-    assert [record for log in logs for record in handled_although_known(log)] == []
+    assert [story for log in logs for story in handled_although_known(log)] == []

@@ -48,7 +48,7 @@ async def test_killed_and_frozen_consumers_lose_nothing_and_repeat_only_what_was
     assert verdict.kept, verdict
     assert verdict.synced + verdict.superseded == events
     assert verdict.repeated <= moments * IN_FLIGHT
-    assert [record for log in logs for record in handled_although_known(log)] == []
+    assert [story for log in logs for story in handled_although_known(log)] == []
 
 
 async def strike_at_random(scenario: Scenario, moments: int, rng: Random) -> None:
