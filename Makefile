@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+QUICK  := $(VENV)/.kafka-starts-quickly
 PEERS  := .venv-peers
+# The tests start some 150 Python processes, each of which would else compile all of this anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check format requirements docs bench bench-peers simulate kills mutants clean
 
 demo: $(READY)  ## the whole path on this machine: real Kafka, sandbox Fuse, ingress, two consumers, and a verdict
 	@$(BIN)/python -m sandbox demo
 
-test: $(READY)  ## every test, those on a real Kafka included; files side by side, since most of them wait
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+test: $(READY) $(QUICK)  ## every test, those on a real Kafka included; files side by side, since most of them wait
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## style, types and import directions
 	$(BIN)/ruff check .
@@ -63,6 +66,10 @@ $(READY): pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(QUICK): $(READY) broker/embedded/kafka-jars.lock.toml
+	$(BIN)/python -m broker.embedded.aot
 	@touch $@
 
 $(PEERS)/.ready: requirements/peers.txt

@@ -1,14 +1,19 @@
-"""What a bare aiohttp client reaches without Kafka: `python -m benchmarks.bare_client PORT IN_FLIGHT SECONDS`.
+"""What a bare aiohttp client reaches without Kafka: `python -m benchmarks.bare_client PORT IN_FLIGHT`.
 
 Prints JSON: calls per second, CPU seconds per 1,000 calls and peak memory. As with the member beside it, the calls in
-which connections are opened do not count, and the loop is uvloop's.
+which connections are opened do not count, and the loop is uvloop's; `--seconds` is for how long the others do. With
+`--zipf EVENTS KEYS` it makes so many calls, of one connection one at a time, and prints nothing: whoever started it
+watches.
 """
 
+import argparse
 import asyncio
 import json
 import os
-import sys
 import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,6 +21,9 @@ import uvloop
 
 from benchmarks.ports import cpu_seconds, peak_mib
 from benchmarks.sync_calls import BODY, HEADERS, PATH
+from benchmarks.zipf import connections
+
+_Call = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -41,24 +49,36 @@ class _Count:
         }
 
 
-async def main(port: int, in_flight: int, seconds: float) -> None:
-    """Keep `in_flight` calls going, and count for `seconds` once two rounds of them have been answered."""
+@asynccontextmanager
+async def _client(port: int, in_flight: int) -> AsyncIterator[_Call]:
+    """Give what makes one call."""
     connector = aiohttp.TCPConnector(limit=in_flight)
     timeout = aiohttp.ClientTimeout(total=30, sock_connect=5)
-    count, warm = _Count(), asyncio.Event()
+    url = f"http://127.0.0.1:{port}{PATH}"
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), timeout=timeout
     ) as session:
 
-        async def keep_calling() -> None:
+        async def call() -> None:
+            async with session.post(url, data=BODY, headers=HEADERS) as response:
+                await response.read()
+
+        yield call
+
+
+async def keep_calling(port: int, in_flight: int, seconds: float) -> None:
+    """Keep `in_flight` calls going, and count for `seconds` once two rounds of them have been answered."""
+    count, warm = _Count(), asyncio.Event()
+    async with _client(port, in_flight) as call:
+
+        async def work() -> None:
             while True:
-                async with session.post(f"http://127.0.0.1:{port}{PATH}", data=BODY, headers=HEADERS) as response:
-                    await response.read()
+                await call()
                 count.calls += 1
                 if count.calls == 2 * in_flight:
                     warm.set()
 
-        callers = [asyncio.create_task(keep_calling()) for _ in range(in_flight)]
+        callers = [asyncio.create_task(work()) for _ in range(in_flight)]
         await warm.wait()
         count.start()
         await asyncio.wait(callers, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
@@ -68,5 +88,40 @@ async def main(port: int, in_flight: int, seconds: float) -> None:
         await asyncio.gather(*callers, return_exceptions=True)
 
 
+async def call_in_order(port: int, in_flight: int, events: int, keys: int) -> None:
+    """Call for each event, of one connection one at a time: the connections take turns."""
+    left = Counter(connections(events, keys))
+    ready = deque(left)
+    async with _client(port, in_flight) as call:
+
+        async def work() -> None:
+            while ready:  # if not, each connection that has events left is another caller's
+                connection = ready.popleft()
+                await call()
+                left[connection] -= 1
+                if left[connection]:
+                    ready.append(connection)
+
+        await asyncio.gather(*(work() for _ in range(in_flight)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bare_client", description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("in_flight", type=int)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--zipf", type=int, nargs=2, metavar=("EVENTS", "KEYS"))
+    return parser
+
+
+def main() -> None:
+    """Call."""
+    options = _parser().parse_args()
+    if options.zipf:
+        uvloop.run(call_in_order(options.port, options.in_flight, *options.zipf))
+    else:
+        uvloop.run(keep_calling(options.port, options.in_flight, options.seconds))
+
+
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    main()

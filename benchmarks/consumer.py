@@ -3,21 +3,21 @@
 The bare client calls the same lean Fuse at the same concurrency without Kafka: it is the ceiling. The member reads
 events that wait on a real Kafka, in order per key, and writes every outcome. The client under test has a core of its
 own, where there are two; Kafka and the lean Fuse share the other. Neither start nor end counts, on either side.
-With Zipf keys the n-th connection has a share in proportion to 1/n, so that hot lanes fill up and are parked.
+With Zipf keys the n-th connection has a share in proportion to 1/n, so that hot lanes fill up and are parked. There the
+ceiling is a bare client that knows all events from the start and keeps their order as well: of one connection no call
+may begin before the last has been answered, and soon only the hot ones are left.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 from benchmarks.member import (
@@ -32,6 +32,7 @@ from benchmarks.member import (
 from benchmarks.ports import cores
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from benchmarks.sync_calls import BODY
+from benchmarks.zipf import connections
 from broker.embedded import EmbeddedKafka
 from schemas.event import Event
 
@@ -80,7 +81,7 @@ def main() -> None:
         ports = {delay: fuses.enter_context(lean_fuse(delay, other_cores)) for delay in {v.delay for v in variants}}
         for variant in variants * options.repetitions:
             site = Site(servers=kafka.bootstrap_servers, port=ports[variant.delay], on=client_cores)
-            bare[variant].append(_bare(site, variant, options.seconds))
+            bare[variant].append(_bare(site, variant, options))
             ours[variant].append(_member(site, variant, options))
             _say(f"{variant.name}: {bare[variant][-1].value:,.0f}/s bare, {ours[variant][-1].value:,.0f}/s ours")
     hand_over("consumer", __doc__, [*_series(bare, ours)], options.output)
@@ -108,12 +109,32 @@ def _series(
         yield Series(name=f"consumer, {variant.name}", unit="calls/s", repetitions=ours[variant], beside=yardstick)
 
 
-def _bare(site: Site, variant: Variant, seconds: float) -> Repetition:
-    command = [sys.executable, "-m", "benchmarks.bare_client", str(site.port), str(variant.in_flight), str(seconds)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def _bare(site: Site, variant: Variant, options: argparse.Namespace) -> Repetition:
+    command = [sys.executable, "-m", "benchmarks.bare_client", str(site.port), str(variant.in_flight)]
+    if variant.zipf:
+        return _bare_in_order(site, variant, options, command)
+    process = subprocess.Popen([*command, "--seconds", str(options.seconds)], stdout=subprocess.PIPE, text=True)
     os.sched_setaffinity(process.pid, site.on)
     output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     return Repetition.model_validate(json.loads(output))
+
+
+def _bare_in_order(site: Site, variant: Variant, options: argparse.Namespace, command: Sequence[str]) -> Repetition:
+    """Watch the same stretch of the same events as the member's."""
+    events, margin = _events_for(variant, options)
+    process = subprocess.Popen([*command, "--zipf", str(events), str(options.keys)])
+    os.sched_setaffinity(process.pid, site.on)
+    try:
+        return watch(process.pid, site.port, margin, events - margin)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _events_for(variant: Variant, options: argparse.Namespace) -> tuple[int, int]:
+    """Say how many events there are, and how many of them at the start and at the end do not count."""
+    margin = 2 * variant.in_flight
+    return options.events + 2 * margin, margin
 
 
 def _member(site: Site, variant: Variant, options: argparse.Namespace) -> Repetition:
@@ -121,25 +142,17 @@ def _member(site: Site, variant: Variant, options: argparse.Namespace) -> Repeti
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         settings = settings_for(site.servers, site.port, folder, max_in_flight=variant.in_flight, log_level="error")
-        events = options.events + 4 * variant.in_flight
+        events, margin = _events_for(variant, options)
         asyncio.run(publish(settings, _events(events, options.keys, zipf=variant.zipf)))
         with running(settings, site.on, folder) as member:
-            margin = 2 * variant.in_flight
             return watch(member.pid, site.port, margin, events - margin)
 
 
 def _events(count: int, keys: int, *, zipf: bool) -> Iterator[Event]:
     """Make events whose bodies all differ: of two equal ones that wait in a lane only one is called."""
-    pick = _zipf(keys) if zipf else (lambda number: number % keys)
+    of = connections(count, keys) if zipf else [number % keys for number in range(count)]
     for number in range(count):
-        yield event(f"connection-{pick(number)}", BODY + b" " * (number // keys) + (b"\n%d" % number if zipf else b""))
-
-
-def _zipf(keys: int) -> Callable[[int], int]:
-    """Give what draws a key; every run draws the same ones."""
-    chance = random.Random(1)
-    weights = [*accumulate(1 / (number + 1) for number in range(keys))]
-    return lambda _: chance.choices(range(keys), cum_weights=weights)[0]
+        yield event(f"connection-{of[number]}", BODY + b" " * (number // keys) + (b"\n%d" % number if zipf else b""))
 
 
 def _say(line: str) -> None:

@@ -3,7 +3,8 @@
 First the path is filled, to see what it carries: webhooks are sent as fast as they are accepted, and its capacity is
 their number over the seconds until the last of them has been called. Then they are sent at half of that, each at its
 time whatever became of those before: an open loop. Times count from when a webhook was to be sent, until it is accepted
-and until its call arrives, so that nothing that waits is left out; between the two lies what the pipeline adds. The
+and until its call arrives, so that nothing that waits is left out; what lies between the two is given for each webhook
+too. The load sees an answer a little after it was given, and so counts a little less between than there was. The
 ingress has a core of its own, where there are two; the member, Kafka, the lean Fuse and the load share the other.
 """
 
@@ -41,6 +42,8 @@ _SENDERS = 128
 _SUPPLY = 20_000
 """Webhooks for the filling, all of them different: of two equal ones that wait in a lane only one is called."""
 _PADDING = "x" * 700
+_DIGITS = 6
+"""Of the time at which a webhook is to be sent, which tells it from the others too."""
 _SHARE = 0.5
 """Of the capacity: how much is sent in the open loop."""
 
@@ -111,16 +114,18 @@ def _open_loop(site: Site, rate: float, seconds: float) -> Mapping[str, Repetiti
     accepted = uvloop.run(_send_steadily(site.ingress, rate, seconds))
     wait_for_calls(site.fuse, before + len(accepted))
     spent = 1000 * (cpu_seconds(site.member.pid) - cpu) / len(accepted)
-    called = json.loads(ask(site.fuse, "latencies"))
+    called: dict[float, float] = dict(json.loads(ask(site.fuse, "latencies")))
+    between = [called[due] - until for due, until in accepted.items()]
+    member = {"cpu_seconds_per_1000": spent, "peak_mib": site.member.peak_mib()}
     return {
-        **{f"accepted, {name}": Repetition(value=1000 * of(accepted)) for name, of in _QUANTILES.items()},
-        **{
-            f"called, {name}": Repetition(
-                value=1000 * of(called), cpu_seconds_per_1000=spent, peak_mib=site.member.peak_mib()
-            )
-            for name, of in _QUANTILES.items()
-        },
+        **_quantiles("accepted", [*accepted.values()]),
+        **_quantiles("from accepted to called", between),
+        **_quantiles("called", [*called.values()], **member),
     }
+
+
+def _quantiles(name: str, seconds: Sequence[float], **cost: float) -> Mapping[str, Repetition]:
+    return {f"{name}, {which}": Repetition(value=1000 * of(seconds), **cost) for which, of in _QUANTILES.items()}
 
 
 def _p99(values: Sequence[float]) -> float:
@@ -130,8 +135,8 @@ def _p99(values: Sequence[float]) -> float:
 _QUANTILES: Mapping[str, Callable[[Sequence[float]], float]] = {"p50": statistics.median, "p99": _p99}
 
 
-async def _send_steadily(port: int, rate: float, seconds: float) -> Sequence[float]:
-    """Send each webhook at its time; give the seconds from then until it was accepted."""
+async def _send_steadily(port: int, rate: float, seconds: float) -> Mapping[float, float]:
+    """Send each webhook at its time; give for each such time the seconds from then until it was accepted."""
     async with aiohttp.ClientSession(
         f"http://127.0.0.1:{port}",
         connector=aiohttp.TCPConnector(limit=_SENDERS),
@@ -140,17 +145,17 @@ async def _send_steadily(port: int, rate: float, seconds: float) -> Sequence[flo
         began = time.time()
         sending = []
         for number in range(int(rate * seconds)):
-            due = began + number / rate
+            due = round(began + number / rate, _DIGITS)
             await asyncio.sleep(max(0.0, due - time.time()))
             sending.append(asyncio.create_task(_send(session, number, due)))
-        return await asyncio.gather(*sending)
+        return dict(await asyncio.gather(*sending))
 
 
-async def _send(session: aiohttp.ClientSession, number: int, due: float) -> float:
-    body = _body(number, f'"at":{due:.6f}')
+async def _send(session: aiohttp.ClientSession, number: int, due: float) -> tuple[float, float]:
+    body = _body(number, f'"at":{due:.{_DIGITS}f}')
     async with session.post(_PATH, data=body, headers=_headers(body)) as answer:
         answer.raise_for_status()
-    return time.time() - due
+    return due, time.time() - due
 
 
 def _body(number: int, mark: str) -> bytes:

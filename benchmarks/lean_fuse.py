@@ -2,8 +2,8 @@
 
 `python -m benchmarks.lean_fuse PORT DELAY_SECONDS`; `GET /count` gives the number of calls answered so far. A body that
 holds `"fails"` is answered 425: it is to be tried again, and Fuse as a whole is not down. For one that says `"at":`
-when it was sent, in seconds since the epoch, the time until the call came is noted; `GET /latencies` gives these times,
-as JSON, and forgets them. `GET /down/SECONDS` lets it answer 503 for so long, which does not count, and
+when it was sent, in seconds since the epoch, the time until the call came is noted; `GET /latencies` gives pairs of the
+two, as JSON, and forgets them. `GET /down/SECONDS` lets it answer 503 for so long, which does not count, and
 `GET /refuse/SECONDS` lets it end all connections and take none.
 """
 
@@ -26,7 +26,7 @@ class LeanFuse(asyncio.Protocol):
     """Answer each request of a connection after the delay; clients send the next only after the answer."""
 
     answered = 0
-    latencies: ClassVar[list[float]] = []
+    latencies: ClassVar[list[tuple[float, float]]] = []
     connected: ClassVar[set[asyncio.BaseTransport]] = set()
     down_until = 0.0
     refusals: ClassVar[asyncio.Queue[float]] = asyncio.Queue()
@@ -79,7 +79,7 @@ class LeanFuse(asyncio.Protocol):
         sent_at = _SENT_AT.search(body)
         fails = b'"fails"' in body
         if sent_at is not None and not fails:
-            LeanFuse.latencies.append(time.time() - float(sent_at[1]))
+            LeanFuse.latencies.append((float(sent_at[1]), time.time() - float(sent_at[1])))
         if self._loop.time() < LeanFuse.down_until:
             self._loop.call_later(self._delay, self._write, _DOWN)
         else:

@@ -223,7 +223,7 @@ def _latency(site: Site, options: argparse.Namespace, trouble: Trouble, on: set[
         ask(port, "latencies")
         asyncio.run(_send_steadily(settings, options, trouble.failing))
         time.sleep(2.0)
-    latencies = sorted(json.loads(ask(port, "latencies")))
+    latencies = sorted(latency for _, latency in json.loads(ask(port, "latencies")))
     return Latency(p50=statistics.median(latencies), p99=latencies[int(len(latencies) * 0.99)])
 
 

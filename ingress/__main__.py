@@ -1,6 +1,8 @@
 """`python -m ingress`: receive webhooks over HTTP until SIGTERM or SIGINT."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 import structlog
 
@@ -17,9 +19,18 @@ _FLUSH_SHARE = 0.1
 """The share of a stop left for records whose senders nobody waits for any more."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Run the ingress; give the exit status: 1 also if it could not go on."""
+    _parser().parse_args(arguments)  # it takes none: whoever gives one must not think that it was heard
     return run_program(_run)
+
+
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m ingress",
+        description="Receive webhooks over HTTP until SIGTERM or SIGINT.",
+        epilog="Its settings are environment variables, or lines of a .env: see docs/settings.md.",
+    )
 
 
 async def _run() -> int:
@@ -53,4 +64,4 @@ def _bounds(settings: IngressSettings) -> Bounds:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

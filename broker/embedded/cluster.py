@@ -14,7 +14,7 @@ from typing import Self
 
 from broker.embedded.configuration import Java, Ports
 from broker.embedded.errors import PortTaken
-from broker.embedded.jars import java_executable, resolve_jars
+from broker.embedded.jars import find_java
 from broker.embedded.node import Node
 from broker.embedded.ports import free_ports
 
@@ -73,7 +73,7 @@ class EmbeddedKafka:
 
     def start(self) -> None:
         """Start all nodes and wait until they answer; a few seconds, more where the jars must be fetched first."""
-        java = Java(executable=java_executable(), jars=resolve_jars())
+        java = find_java()
         try:
             self._start(java)
         except BaseException:

@@ -5,11 +5,13 @@
 
 import hashlib
 import os
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broker.embedded.configuration import Java
 from broker.embedded.errors import EmbeddedKafkaUnavailable
 from schemas.errors import ConfigurationError
 
@@ -43,6 +45,12 @@ def resolve_jars(cache: Path | None = None) -> tuple[Path, ...]:
     if missing:
         _fetch(missing, cache)
     return tuple(_path(cache, each) for each in locked)
+
+
+def find_java() -> Java:
+    """Find what runs Kafka; raise what `java_executable` and `resolve_jars` raise."""
+    # In the environment that Java was installed in, and gone with it: no other Java can use the caches.
+    return Java(executable=java_executable(), jars=resolve_jars(), caches=Path(sys.prefix) / "kafka-aot")
 
 
 def java_executable() -> Path:

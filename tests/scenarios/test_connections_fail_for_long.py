@@ -15,11 +15,11 @@ from schemas.topics import group_topics
 from tests.scenarios.conftest import Scenario, Stage
 
 FAILING = "[01]*"
-EVENTS = 2_000
+EVENTS = 1_000
 MIX = Mix(connections=300, other_share=0.05)
 OUT, WELL = (
-    Plan(delay=0.02, rules=(Rule(connection=FAILING, action=Answer(do="answer", status=500)),)),
-    Plan(delay=0.02),
+    Plan(delay=0.04, rules=(Rule(connection=FAILING, action=Answer(do="answer", status=500)),)),
+    Plan(delay=0.04),
 )
 IMPATIENT: dict[str, Any] = {
     "retry_attempts": 2,
@@ -32,7 +32,7 @@ IMPATIENT: dict[str, Any] = {
 async def test_what_keeps_failing_is_parked_in_order_survives_a_kill_and_delays_nobody(stage: Stage) -> None:
     """Defends promises 4, 5, 6 and 8."""
     async with stage(members=2, plan=OUT, **IMPATIENT) as scenario:
-        manifest = await scenario.send(EVENTS, MIX, Pace(rate=300))
+        manifest = await scenario.send(EVENTS, MIX, Pace(rate=150))
         healthy = {event.id for event in manifest.accepted if event.connection[0] not in "01"}
         await scenario.ended(healthy)
         await scenario.settled()

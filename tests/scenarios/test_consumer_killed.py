@@ -2,7 +2,7 @@
 
 What a dead member had finished is in the outcomes log or not; its successors may repeat what is not there, and nothing
 else. One that wakes up finds that its partitions are gone. Some calls take long, so that the committed frontier is far
-behind what has ended at any moment. `make kills` does it at fifty moments, among 50,000 events.
+behind what has ended at any moment. `make kills` does it at fifty moments, among 25,000 events.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from sandbox.sender import Pace
 from tests.conftest import Cluster
 from tests.scenarios.conftest import SESSION_SECONDS, Scenario, Stage, handled_although_known
 
-EVENTS_PER_MOMENT = 1_000
+EVENTS_PER_MOMENT = 500
 SECONDS_PER_MOMENT = 4.5
 BETWEEN_SECONDS = (2.0, 5.0)
 ASLEEP_SECONDS = (0.5 * SESSION_SECONDS, 2.0 * SESSION_SECONDS)
 SLEEPERS = 0.3
-IN_FLIGHT = 200
-PLAN = Plan(delay=(0.02, 0.05), rules=(Rule(share=0.01, action=Late(do="late", delay=1.5)),))
+IN_FLIGHT = 100
+PLAN = Plan(delay=(0.04, 0.1), rules=(Rule(share=0.02, action=Late(do="late", delay=1.5)),))
 MIX = Mix(connections=2_000, other_share=0)
 
 

@@ -27,7 +27,7 @@ async def test_members_come_go_die_and_freeze_and_everything_is_synced_in_order(
     given = stage(members=1, plan=QUICK, group_protocol="consumer", call_timeout_seconds=CALL_TIMEOUT_SECONDS)
     async with given as scenario:
         over = asyncio.Event()
-        sending = asyncio.create_task(scenario.send_while(lambda: not over.is_set(), MIX, Pace(rate=220)))
+        sending = asyncio.create_task(scenario.send_while(lambda: not over.is_set(), MIX, Pace(rate=110)))
         await one_comes_and_one_leaves(scenario)
         repeated_in_order = len(repeats(await scenario.calls()))
         await one_is_killed(scenario)

@@ -30,8 +30,8 @@ async def test_a_frozen_member_wakes_up_and_calls_nothing_that_others_own_now(st
     async with stage(members=2, plan=QUICK, call_timeout_seconds=CALL_TIMEOUT_SECONDS) as scenario:
         sleeper, other = scenario.pipeline.members
         settled_down = asyncio.Event()
-        sending = asyncio.create_task(scenario.send_while(lambda: not settled_down.is_set(), MIX, Pace(rate=220)))
-        await scenario.synced(200)
+        sending = asyncio.create_task(scenario.send_while(lambda: not settled_down.is_set(), MIX, Pace(rate=110)))
+        await scenario.synced(100)
 
         async def nearly_all_lanes_busy() -> bool:
             return (await scenario.inquiry.summary()).open > 0.8 * LANES
@@ -45,7 +45,7 @@ async def test_a_frozen_member_wakes_up_and_calls_nothing_that_others_own_now(st
         await scenario.inquiry.follow(QUICK)
         await until(taken_over, 30, scenario.pipeline.check)
         synced = (await scenario.inquiry.summary()).synced
-        await scenario.synced(synced + 200)
+        await scenario.synced(synced + 100)
         woken = time.monotonic()
         sleeper.child.send(signal.SIGCONT)
         await scenario.pipeline.shared()

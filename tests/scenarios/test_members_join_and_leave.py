@@ -14,10 +14,10 @@ MIX = Mix(connections=500, other_share=0.05)
 async def test_members_come_and_go_and_not_even_one_call_is_repeated(stage: Stage) -> None:
     """Defends promises 4, 5 and 7: who leaves in order leaves nothing behind."""
     given: dict[str, Any] = {"max_in_flight": 100, "session_timeout_seconds": PATIENT_SECONDS}
-    async with stage(members=1, plan=Plan(delay=(0.02, 0.2)), **given) as scenario:
+    async with stage(members=1, plan=Plan(delay=(0.04, 0.4)), **given) as scenario:
         rolled = asyncio.Event()
-        sending = asyncio.create_task(scenario.send_while(lambda: not rolled.is_set(), MIX, Pace(rate=250)))
-        await scenario.synced(300)
+        sending = asyncio.create_task(scenario.send_while(lambda: not rolled.is_set(), MIX, Pace(rate=120)))
+        await scenario.synced(150)
         for _ in range(3):
             oldest = scenario.pipeline.running[0]
             scenario.pipeline.join()
