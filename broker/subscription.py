@@ -31,6 +31,7 @@ from broker.client import consumer, existing, kafka_error, read_batch, received
 from broker.commits import Asked, CommitRefused, CommitRequest, Commits
 from broker.history import starting_offset
 from broker.membership import client_id, group_config, refusal_of
+from schemas.errors import LogCut
 from schemas.record import ReceivedRecord
 from schemas.settings import ConsumerSettings
 from schemas.telemetry import LogEvent
@@ -51,7 +52,8 @@ class Assignment:
 
     `tenure` numbers the assignments of this process: commands name it, and those of a past tenure are dropped.
     `start` is the offset reading starts from: the committed frontier, or the earliest record there is.
-    `metadata` is the text committed with the frontier, empty if there is none.
+    `metadata` is the text committed with the frontier, empty if there is none, or if it says nothing of this log: the
+    frontier lies beyond its end, since it was cut or made anew.
     """
 
     partition: int
@@ -67,7 +69,7 @@ class Member(Protocol):
         """Take partitions over. They are paused until `Subscription.resume`."""
 
     def received(self, records: Sequence[ReceivedRecord]) -> None:
-        """Take records of partitions held; each partition's records come in offset order."""
+        """Take records of partitions held; each partition's records come once and in offset order."""
 
     async def released(self, partitions: Sequence[int]) -> Sequence[CommitRequest]:
         """Let partitions go, in bounded time; what is returned is committed before the group goes on."""
@@ -90,6 +92,7 @@ class Subscription:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._tenures: dict[int, int] = {}
         self._tenures_begun = 0
+        self._read_to: dict[int, int] = {}
         self._commits = Commits(settings.topic, self._is_held)
         self._stopping = False
         self._refused: Exception | None = None
@@ -198,18 +201,39 @@ class Subscription:
     def _is_record(self, message: Message) -> bool:
         error = message.error()
         if error is None:
-            return True
+            return self._is_new(message.partition() or 0, message.offset() or 0)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001 - public name of a local error
             self._restart_where_history_begins(message)
         else:
             self._troubled(error)
         return False
 
+    def _is_new(self, partition: int, offset: int) -> bool:
+        """Say whether a record has not come before in its tenure.
+
+        librdkafka pauses all that stays in a rebalance, from its own thread, and resumes it from where it believes that
+        we have read to: what it is just handing out comes again. Who takes an event twice would call twice, and the
+        frontier would step back, to where the outcomes of what it covers are not looked for.
+        """
+        if offset < self._read_to.get(partition, 0):
+            return False
+        self._read_to[partition] = offset + 1
+        return True
+
     def _restart_where_history_begins(self, message: Message) -> None:
-        """Go on from the earliest record when the next one has expired before it was read."""
+        """Go on from the earliest record when the next one has expired before it was read.
+
+        The next one of a log that was cut, or made anew, is no later than what was read, if it is known at all: the
+        tenure is over, and so is the process, since librdkafka has no way to give up one partition.
+        """
         missed = TopicPartition(self._settings.topic, message.partition() or 0, message.offset() or 0)
         with self._asker() as asker:
             start = self._start(missed, asker)
+        if message.offset() is None or start < missed.offset:
+            self._refused = LogCut(
+                f"{missed.topic}[{missed.partition}] was cut, or made anew, while it was read: start again"
+            )
+            return
         # librdkafka has stopped fetching this partition, and seeks only where it fetches.
         self._consumer.incremental_unassign([missed])
         self._consumer.incremental_assign([TopicPartition(missed.topic, missed.partition, start)])
@@ -247,11 +271,12 @@ class Subscription:
     def _begin_tenure(self, committed: TopicPartition, asker: Consumer) -> Assignment:
         self._tenures_begun += 1
         self._tenures[committed.partition] = self._tenures_begun
+        start = self._read_to[committed.partition] = self._start(committed, asker)
         return Assignment(
             partition=committed.partition,
             tenure=self._tenures_begun,
-            start=self._start(committed, asker),
-            metadata=committed.metadata or "",
+            start=start,
+            metadata="" if start < committed.offset else committed.metadata or "",
         )
 
     def _start(self, committed: TopicPartition, asker: Consumer) -> int:

@@ -128,6 +128,10 @@ class MembershipRefused(Permanent):
     """Kafka does not have this process as a member of its group, for its settings or for another process."""
 
 
+class LogCut(Permanent):
+    """A log lost records at its end, or was made anew, while it was read: what was known of it holds no longer."""
+
+
 class UnpublishableRecord(Permanent):
     """Kafka will never take this record: too large, not authorised, or a fatal producer error."""
 

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from structlog.contextvars import bound_contextvars, get_contextvars
@@ -150,10 +151,10 @@ def committed(cluster: Cluster, topic: str, partition: int) -> tuple[int, str | 
     return place.offset, place.metadata
 
 
-def commit_as_operator(cluster: Cluster, topic: str, partition: int, offset: int) -> None:
+def commit_as_operator(cluster: Cluster, topic: str, partition: int, offset: int, metadata: str = "") -> None:
     """Commit for a group that has no member now."""
     with group_consumer(cluster, topic) as consumer:
-        consumer.commit(offsets=[TopicPartition(topic, partition, offset)], asynchronous=False)
+        consumer.commit(offsets=[TopicPartition(topic, partition, offset, metadata)], asynchronous=False)
 
 
 def frontier(held: Assignment, offset: int, metadata: str = "") -> CommitRequest:
@@ -341,14 +342,66 @@ def expired(logs: Sequence[EventDict]) -> list[tuple[int, int, int]]:
 
 
 async def test_a_frontier_beyond_the_log_starts_at_its_beginning(cluster: Cluster, create_topic: CreateTopic) -> None:
-    """A topic that was made anew is read whole, and not from where the old one ended."""
+    """A topic that was made anew is read whole; and what was cut is not called again: all outcomes are looked for."""
     topic = create_topic(1)
     produce(cluster, topic, {0: 5})
-    commit_as_operator(cluster, topic, 0, 100)
+    commit_as_operator(cluster, topic, 0, 100, "of the old log")
     member = Recorder()
     async with subscribe(cluster, topic, member) as subscription:
         await until(lambda: len(member.records[0]) == 5, subscription)
+        assert member.held[0].metadata == ""
     assert member.offsets == {0: [*range(5)]}
+
+
+async def test_a_record_that_librdkafka_hands_out_again_comes_once(cluster: Cluster, create_topic: CreateTopic) -> None:
+    """It does in a rebalance, in a race that no test wins: here it is told to."""
+    topic = create_topic(1)
+    produce(cluster, topic, {0: 30})
+    member = Recorder()
+    async with subscribe(cluster, topic, member) as subscription:
+        await until(lambda: len(member.records[0]) == 30, subscription)
+        subscription._commands.put(lambda: read_again_from(subscription._consumer, TopicPartition(topic, 0, 10)))  # noqa: SLF001 - what the race does
+        await subscription.commit([])  # commands are carried out in order
+        produce(cluster, topic, {0: 5})
+        await until(lambda: member.offsets[0][-1] == 34, subscription)
+    assert member.offsets == {0: [*range(35)]}
+
+
+@pytest.mark.parametrize("next_offset", [None, 40])
+async def test_a_log_that_is_cut_while_it_is_read_ends_the_subscription(
+    cluster: Cluster, create_topic: CreateTopic, next_offset: int | None
+) -> None:
+    """What is read then is new at offsets that are known: another tenure has to look at all outcomes."""
+    topic = create_topic(1)
+    produce(cluster, topic, {0: 5})
+    member = Recorder()
+    async with subscribe(cluster, topic, member) as subscription:
+        await until(lambda: len(member.records[0]) == 5, subscription)
+        cut = Reset(next_offset)
+        subscription._commands.put(lambda: subscription._restart_where_history_begins(cut))  # type: ignore[arg-type]  # noqa: SLF001 - an unclean election does it
+        async with asyncio.timeout(WITHIN):
+            assert "was cut" in str(await subscription.failure)
+
+
+def read_again_from(consumer: Consumer, place: TopicPartition) -> None:
+    """Step back behind the subscription's back."""
+    consumer.incremental_unassign([place])
+    consumer.incremental_assign([place])
+
+
+class Reset:
+    """What librdkafka gives in place of a record when the next offset, if it is known, is not in the log."""
+
+    def __init__(self, offset: int | None) -> None:
+        self._offset = offset
+
+    def partition(self) -> int:
+        """Give the partition."""
+        return 0
+
+    def offset(self) -> int | None:
+        """Give the offset that was to be read."""
+        return self._offset
 
 
 async def test_commands_of_the_last_moment_are_answered(cluster: Cluster, create_topic: CreateTopic) -> None:
