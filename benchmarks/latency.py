@@ -9,7 +9,6 @@ ingress has a core of its own, where there are two; the member, Kafka, the lean 
 """
 
 import argparse
-import asyncio
 import json
 import statistics
 import sys
@@ -19,11 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-import uvloop
 from pydantic import SecretStr
 
-from benchmarks.load import drive
+from benchmarks.load import drive, send_on_time
 from benchmarks.member import Member, ask, lean_fuse, running, settings_for, wait_for_calls
 from benchmarks.ports import cores, cpu_seconds
 from benchmarks.result import Repetition, Series, add_output, hand_over
@@ -42,6 +39,8 @@ _SENDERS = 128
 _SUPPLY = 20_000
 """Webhooks for the filling, all of them different: of two equal ones that wait in a lane only one is called."""
 _PADDING = "x" * 700
+_BUILT_SECONDS = 0.0005
+"""At most, for one webhook."""
 _DIGITS = 6
 """Of the time at which a webhook is to be sent, which tells it from the others too."""
 _SHARE = 0.5
@@ -111,7 +110,7 @@ def _fill(site: Site, seconds: float) -> float:
 def _open_loop(site: Site, rate: float, seconds: float) -> Mapping[str, Repetition]:
     ask(site.fuse, "latencies")
     before, cpu = int(ask(site.fuse, "count")), cpu_seconds(site.member.pid)
-    accepted = uvloop.run(_send_steadily(site.ingress, rate, seconds))
+    accepted = send_on_time(site.ingress, _schedule(rate, seconds), connections=_SENDERS)
     wait_for_calls(site.fuse, before + len(accepted))
     spent = 1000 * (cpu_seconds(site.member.pid) - cpu) / len(accepted)
     called: dict[float, float] = dict(json.loads(ask(site.fuse, "latencies")))
@@ -135,27 +134,12 @@ def _p99(values: Sequence[float]) -> float:
 _QUANTILES: Mapping[str, Callable[[Sequence[float]], float]] = {"p50": statistics.median, "p99": _p99}
 
 
-async def _send_steadily(port: int, rate: float, seconds: float) -> Mapping[float, float]:
-    """Send each webhook at its time; give for each such time the seconds from then until it was accepted."""
-    async with aiohttp.ClientSession(
-        f"http://127.0.0.1:{port}",
-        connector=aiohttp.TCPConnector(limit=_SENDERS),
-        timeout=aiohttp.ClientTimeout(total=30),
-    ) as session:
-        began = time.time()
-        sending = []
-        for number in range(int(rate * seconds)):
-            due = round(began + number / rate, _DIGITS)
-            await asyncio.sleep(max(0.0, due - time.time()))
-            sending.append(asyncio.create_task(_send(session, number, due)))
-        return dict(await asyncio.gather(*sending))
-
-
-async def _send(session: aiohttp.ClientSession, number: int, due: float) -> tuple[float, float]:
-    body = _body(number, f'"at":{due:.{_DIGITS}f}')
-    async with session.post(_PATH, data=body, headers=_headers(body)) as answer:
-        answer.raise_for_status()
-    return due, time.time() - due
+def _schedule(rate: float, seconds: float) -> Sequence[tuple[float, bytes]]:
+    """Build webhooks with the times at which they are to be sent; the first is due when all are built."""
+    count = int(rate * seconds)
+    began = time.time() + 1.0 + count * _BUILT_SECONDS
+    dues = [round(began + number / rate, _DIGITS) for number in range(count)]
+    return [(due, _request(_body(number, f'"at":{due:.{_DIGITS}f}'))) for number, due in enumerate(dues)]
 
 
 def _body(number: int, mark: str) -> bytes:
@@ -166,13 +150,14 @@ def _body(number: int, mark: str) -> bytes:
     ).encode()
 
 
-def _headers(body: bytes) -> Mapping[str, str]:
-    signature = sign(read_body(body).canonical(), _KEY).decode()
-    return {"Content-Type": "application/json", "fuse-verification": signature}
-
-
 def _request(body: bytes) -> bytes:
-    headers = {"Host": "localhost", **_headers(body), "Content-Length": str(len(body))}
+    signature = sign(read_body(body).canonical(), _KEY).decode()
+    headers = {
+        "Host": "localhost",
+        "Content-Type": "application/json",
+        "fuse-verification": signature,
+        "Content-Length": str(len(body)),
+    }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"POST {_PATH} HTTP/1.1\r\n{head}\r\n".encode() + body
 
