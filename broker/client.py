@@ -8,7 +8,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from broker.history import History
-from broker.threads import patient_threads
 from schemas.errors import ConfigurationError
 from schemas.record import Headers, ReceivedRecord
 from schemas.settings import PipelineSettings, variable
@@ -72,8 +71,7 @@ def producer(settings: PipelineSettings, own: Mapping[str, object]) -> Producer:
         "message.max.bytes": max_group_record_bytes(settings.max_body_bytes),
         **own,
     }
-    with patient_threads():
-        return Producer(_config(settings, ours), logger=_log)
+    return Producer(_config(settings, ours), logger=_log)
 
 
 def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
@@ -90,8 +88,7 @@ def consumer(settings: PipelineSettings, own: Mapping[str, object]) -> Consumer:
         "fetch.queue.backoff.ms": _PREFETCH_FULL_MILLISECONDS,
         **own,
     }
-    with patient_threads():
-        return Consumer(_config(settings, ours), logger=_log)
+    return Consumer(_config(settings, ours), logger=_log)
 
 
 def admin(settings: PipelineSettings, own: Mapping[str, Any]) -> AdminClient:

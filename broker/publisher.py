@@ -1,6 +1,7 @@
 """The publisher: records in, acknowledgements out."""
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -10,6 +11,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from broker.client import kafka_error, producer
+from broker.threads import patient_threads
 from schemas.errors import NotAcknowledged, QueueFull, UnpublishableRecord
 from schemas.record import Record
 from schemas.settings import PipelineSettings
@@ -70,11 +72,11 @@ class Bounds:
 class Publisher:
     """Publish records durably: idempotent, `acks=all`, with a bounded queue.
 
-    `failure` is done when the producer cannot go on at all; the process has to end then. Use as an async context
-    manager.
+    `failure` is done when the producer cannot go on at all; the process has to end then. With `patient` its threads do
+    not interrupt the event loop where there is one core (`patient_threads`). Use as an async context manager.
     """
 
-    def __init__(self, settings: PipelineSettings, bounds: Bounds) -> None:
+    def __init__(self, settings: PipelineSettings, bounds: Bounds, *, patient: bool = False) -> None:
         self._config = {
             "queue.buffering.max.messages": bounds.messages,
             "queue.buffering.max.kbytes": max(1, bounds.bytes // 1024),
@@ -83,6 +85,7 @@ class Publisher:
             "error_cb": self._troubled,
         }
         self._settings = settings
+        self._patient = patient
         self._most_waiting = bounds.messages
         self._stop_seconds = bounds.stop_seconds
         self._log = structlog.get_logger()
@@ -90,7 +93,8 @@ class Publisher:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self.failure: asyncio.Future[UnpublishableRecord] = self._loop.create_future()
-        self._producer: Producer = producer(self._settings, self._config)
+        with patient_threads() if self._patient else nullcontext():
+            self._producer: Producer = producer(self._settings, self._config)
         self._visit = self._loop.call_later(_IDLE_SECONDS, self._fetch_reports)
         self._visit_is_near = False
         self._waiting = 0

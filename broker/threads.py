@@ -14,7 +14,8 @@ def patient_threads() -> Iterator[None]:
     wakes up gets a core at once; if there is but one, that is an interruption of the event loop, with caches to fill
     again, for every few records. As batch threads (sched(7)) they run when the loop waits or its time slice ends, and
     then find several answers. It needs no privilege. With more cores, elsewhere than on Linux, where it is refused, and
-    under a policy that the operator has chosen, nothing changes.
+    under a policy that the operator has chosen, nothing changes. It is for the ingress: they wait for whoever else has
+    the core, too, and what a member reads and writes takes several turns of them.
     """
     is_changed = _become(batch=True)  # threads inherit it from who starts them
     try:

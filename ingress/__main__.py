@@ -40,7 +40,8 @@ async def _run() -> int:
     tenants = LiveTenants(settings.tenants_file, ENVIRON)
     await ensure_topics(settings)
     stop = stop_signal()
-    async with Publisher(settings, _bounds(settings)) as publisher, following(tenants, settings.tenants_poll_seconds):
+    publisher = Publisher(settings, _bounds(settings), patient=True)
+    async with publisher, following(tenants, settings.tenants_poll_seconds):
         failure = await serve(settings, tenants, publisher, stop)
     return _farewell(failure)
 

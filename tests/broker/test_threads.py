@@ -2,30 +2,19 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from confluent_kafka import Producer
 
-from broker.client import consumer, producer
+from broker.client import producer
+from broker.publisher import Bounds, Publisher
+from broker.threads import patient_threads
 from schemas.settings import PipelineSettings, load
 
 if sys.platform != "linux":
     pytest.skip("scheduling policies of threads are Linux's", allow_module_level=True)
-
-
-class Client(Protocol):
-    """What producers and consumers have in common."""
-
-    def close(self) -> object:
-        """End its threads."""
-
-
-_OPEN: Mapping[str, Callable[[], Client]] = {
-    "producer": lambda: producer(_settings(), {}),
-    "consumer": lambda: consumer(_settings(), {"group.id": "patient"}),
-}
 
 
 @pytest.fixture
@@ -53,12 +42,16 @@ def _threads() -> set[int]:
     return {int(task.name) for task in Path("/proc/self/task").iterdir()}
 
 
+def _open() -> Producer:
+    with patient_threads():
+        return producer(_settings(), {})
+
+
 @pytest.mark.usefixtures("one_core")
-@pytest.mark.parametrize("kind", _OPEN)
-def test_threads_of_librdkafka_wait_for_the_loop(kind: str) -> None:
+def test_threads_of_librdkafka_wait_for_the_loop() -> None:
     """Its first threads do, and so do those that it starts later: they inherit it."""
     before = _threads()
-    client = _OPEN[kind]()
+    client = _open()
     policies = {os.sched_getscheduler(thread) for thread in _threads() - before}
     client.close()
     assert policies == {os.SCHED_BATCH}
@@ -69,16 +62,27 @@ def test_threads_of_librdkafka_wait_for_the_loop(kind: str) -> None:
 def test_with_more_cores_they_take_another() -> None:
     """On a busy machine, waiting would only make them late."""
     before = _threads()
-    client = producer(_settings(), {})
+    client = _open()
     policies = {os.sched_getscheduler(thread) for thread in _threads() - before}
     client.close()
     assert policies == {os.SCHED_OTHER}
 
 
+@pytest.mark.usefixtures("one_core")
+@pytest.mark.parametrize(("patient", "policy"), [(True, os.SCHED_BATCH), (False, os.SCHED_OTHER)])
+async def test_only_a_publisher_that_is_told_so_is_patient(*, patient: bool, policy: int) -> None:
+    """A member is not: where Kafka has the same core its calls would begin ten times as late."""
+    before = _threads()
+    bounds = Bounds(messages=1, bytes=1024, deadline_seconds=1.0, stop_seconds=0.1)
+    async with Publisher(_settings(), bounds, patient=patient):
+        policies = {os.sched_getscheduler(thread) for thread in _threads() - before}
+    assert policies == {policy}
+
+
 @pytest.mark.usefixtures("one_core", "chosen_policy")
 def test_a_policy_that_the_operator_chose_stays() -> None:
     """For our own threads as for all others."""
-    producer(_settings(), {}).close()
+    _open().close()
     assert os.sched_getscheduler(0) == os.SCHED_BATCH
 
 
@@ -90,4 +94,4 @@ def test_where_policies_are_refused_clients_open_all_the_same(monkeypatch: pytes
         raise PermissionError("not here")
 
     monkeypatch.setattr(os, "sched_getscheduler", refuse)
-    producer(_settings(), {}).close()
+    _open().close()
