@@ -4,12 +4,13 @@ First the path is filled, to see what it carries: webhooks are sent as fast as t
 their number over the seconds until the last of them has been called. Then they are sent at half of that, each at its
 time whatever became of those before: an open loop. Times count from when a webhook was to be sent, until it is accepted
 and until its call arrives, so that nothing that waits is left out; what lies between the two is given for each webhook
-too. The load sees an answer a little after it was given, and so counts a little less between than there was. The
-ingress has a core of its own, where there are two; the member, Kafka, the lean Fuse and the load share the other.
+too. The load sees an answer a little after it was given, and so counts a little less between than there was. Ingress,
+member, Kafka, the lean Fuse and the load share all cores: who waits takes whichever is free.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 
 from benchmarks.load import drive, send_on_time
 from benchmarks.member import Member, ask, lean_fuse, running, settings_for, wait_for_calls
-from benchmarks.ports import cores, cpu_seconds
+from benchmarks.ports import cpu_seconds
 from benchmarks.result import Repetition, Series, add_output, hand_over
 from benchmarks.server import ingress
 from benchmarks.sync_calls import HEADERS
@@ -59,17 +60,17 @@ class Site:
 def main() -> None:
     """Measure, and hand the result over."""
     options = _parser().parse_args()
-    other_cores, ingress_cores = cores()
+    every_core = os.sched_getaffinity(0)
     with (
         tempfile.TemporaryDirectory() as directory,
         EmbeddedKafka() as kafka,
-        lean_fuse(_FUSE_SECONDS, other_cores) as fuse,
+        lean_fuse(_FUSE_SECONDS, every_core) as fuse,
     ):
         folder = Path(directory)
         settings = settings_for(kafka.bootstrap_servers, fuse, folder, max_in_flight=_IN_FLIGHT, log_level="error")
         with (
-            ingress(kafka.bootstrap_servers, settings.tenants_file, ingress_cores, settings.topic) as server,
-            running(settings, other_cores, folder) as member,
+            ingress(kafka.bootstrap_servers, settings.tenants_file, every_core, settings.topic) as server,
+            running(settings, every_core, folder) as member,
         ):
             site = Site(ingress=server.port, fuse=fuse, member=member)
             series = _measure(site, options)
