@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from broker.embedded.configuration import Java, Ports
 from broker.embedded.errors import EmbeddedKafkaUnavailable
 from broker.embedded.jars import find_java
-from broker.embedded.node import Node
+from broker.embedded.node import NODE_CLASS, Node
 from broker.embedded.ports import free_ports
 from schemas.errors import ConfigurationError
 
@@ -28,12 +28,15 @@ _ANSWER_SECONDS = 30.0
 def write_caches(java: Java) -> None:
     """Let a node work for a moment, and end it in order.
 
-    The caches replace those that are there. Raises EmbeddedKafkaUnavailable if Kafka cannot be started.
+    The caches replace those that are there. Raises EmbeddedKafkaUnavailable if Kafka cannot be started, or does not end
+    in time.
     """
     java.caches.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=java.caches) as directory:
         fresh = Path(directory)
         _train(replace(java, caches=fresh, writes_caches=True), fresh)
+        if not (fresh / f"{NODE_CLASS}.aot").exists():
+            raise EmbeddedKafkaUnavailable("a node did not end in the time in which it would have written its cache")
         for cache in fresh.glob("*.aot"):
             cache.replace(java.caches / cache.name)
 

@@ -15,6 +15,8 @@ from broker.embedded.errors import EmbeddedKafkaUnavailable, PortTaken
 from broker.embedded.ports import is_free, is_listening
 from broker.embedded.process import GuardedProcess, last_lines
 
+NODE_CLASS = "kafka.Kafka"
+
 _FORMATTED_WITHIN = 60.0
 _READY_WITHIN = 60.0
 _STOPPED_WITHIN = 30.0
@@ -76,7 +78,7 @@ class Node:
         own = (self._ports.client, self._ports.controller)
         if not self._wait_until(lambda: all(map(is_free, own)), _PORTS_FREE_WITHIN):
             raise PortTaken(f"Ports {own} of node {self.number} of the embedded Kafka are in use by somebody else.")
-        self._run("kafka.Kafka", str(self._properties))
+        self._run(NODE_CLASS, str(self._properties))
 
     def await_ready(self, brokers: int) -> None:
         """Wait until the node answers and knows itself and at least `brokers` brokers in all."""

@@ -47,25 +47,25 @@ def _open() -> Producer:
         return producer(_settings(), {})
 
 
-@pytest.mark.usefixtures("one_core")
-def test_threads_of_librdkafka_wait_for_the_loop() -> None:
-    """Its first threads do, and so do those that it starts later: they inherit it."""
+def _policies_of_new_threads() -> set[int]:
     before = _threads()
     client = _open()
     policies = {os.sched_getscheduler(thread) for thread in _threads() - before}
     client.close()
-    assert policies == {os.SCHED_BATCH}
+    return policies
+
+
+@pytest.mark.usefixtures("one_core")
+def test_threads_of_librdkafka_wait_for_the_loop() -> None:
+    """Its first threads do, and so do those that it starts later: they inherit it."""
+    assert _policies_of_new_threads() == {os.SCHED_BATCH}
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="this machine has one core")
 def test_with_more_cores_they_take_another() -> None:
     """On a busy machine, waiting would only make them late."""
-    before = _threads()
-    client = _open()
-    policies = {os.sched_getscheduler(thread) for thread in _threads() - before}
-    client.close()
-    assert policies == {os.SCHED_OTHER}
+    assert _policies_of_new_threads() == {os.SCHED_OTHER}
 
 
 @pytest.mark.usefixtures("one_core")
