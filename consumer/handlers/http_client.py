@@ -4,9 +4,15 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import field
+from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import HttpProcessingError, StreamWriter
+from yarl import URL
 
 from consumer.handlers.deadline import Deadline
 from consumer.lease import LEASE_SHARE
@@ -16,6 +22,10 @@ from schemas.structs import struct
 _MOST_ANSWER_BYTES = 65_536
 """An answer is read so far, to let its connection be used again; nothing in it is needed beyond that."""
 _KEEP_ALIVE_SECONDS = 30
+_MOST_URLS = 1_024
+"""What is prepared is kept for so many URLs."""
+_INFORMATIONAL = frozenset({*range(100, 200)} - {HTTPStatus.SWITCHING_PROTOCOLS})
+"""They come before the answer; the one that ends HTTP on a connection is an answer."""
 
 
 @struct
@@ -37,20 +47,29 @@ class Answered:
 
 
 class HttpClient:
-    """Make a handler's calls: no cookies, no redirects, and every one of them within the deadline."""
+    """Make a handler's calls: no cookies, no redirects, and every one of them within the deadline.
 
-    def __init__(self, session: aiohttp.ClientSession, deadline: Deadline) -> None:
-        self._session = session
+    Of the library it takes the connector, the writer and the parser, and not the session: see `docs/decisions.md`.
+    """
+
+    def __init__(self, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout, deadline: Deadline) -> None:
+        self._connector = connector
+        self._timeout = timeout
         self._deadline = deadline
+        self._prepared = lru_cache(_MOST_URLS)(_prepare)
 
     async def post(self, post: Post) -> Answered:
         """Make a call. Raises aiohttp.ClientError and TimeoutError."""
         with self._deadline.held():
-            async with self._session.post(
-                post.url, data=post.body, headers=post.headers, allow_redirects=False
-            ) as answer:
-                body = await _read_body(answer.content)
-        return Answered(status=answer.status, retry_after=answer.headers.get("Retry-After"), body=body)
+            prepared = self._prepared(post.url)
+            connection = await self._connector.connect(prepared, [], self._timeout)
+            try:
+                answered = await _exchange(_protocol(connection), prepared, post)
+            except BaseException:
+                connection.close()  # whatever comes there now is no answer to another call
+                raise
+            connection.release()
+        return answered
 
 
 @asynccontextmanager
@@ -61,16 +80,58 @@ async def open_client(
 
     `sockets` makes the sockets from what `getaddrinfo` gave, if some addresses are not to be connected to.
     """
-    connector = aiohttp.TCPConnector(
-        limit=settings.max_in_flight, keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=sockets
-    )
     connect_seconds = min(settings.call_connect_timeout_seconds, settings.session_timeout_seconds * (1 - LEASE_SHARE))
-    async with aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds),  # in all: the deadline
-    ) as session:
-        yield HttpClient(session, Deadline(settings.call_timeout_seconds))
+    async with aiohttp.TCPConnector(
+        limit=settings.max_in_flight, keepalive_timeout=_KEEP_ALIVE_SECONDS, socket_factory=sockets
+    ) as connector:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_seconds)  # in all: the deadline
+        yield HttpClient(connector, timeout, Deadline(settings.call_timeout_seconds))
+
+
+def _prepare(url: str) -> aiohttp.ClientRequest:
+    """Prepare what all calls to a URL have in common: whom to connect to, and the library's own headers.
+
+    Raises aiohttp.InvalidURL.
+    """
+    try:
+        return aiohttp.ClientRequest(aiohttp.hdrs.METH_POST, URL(url))
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url) from error
+
+
+def _protocol(connection: Connection) -> ResponseHandler:
+    """Give what speaks HTTP on a connection, unless something came there that nobody asked for.
+
+    It would pass for the answer to the next call. Raises aiohttp.ClientConnectionError.
+    """
+    protocol = connection.protocol
+    if protocol is None or protocol.should_close:
+        raise aiohttp.ClientConnectionError("the connection is not free for a call")
+    return protocol
+
+
+async def _exchange(protocol: ResponseHandler, prepared: aiohttp.ClientRequest, post: Post) -> Answered:
+    """Send a request over a connection that is free, and read the answer."""
+    protocol.set_response_params(read_until_eof=True)
+    await _send(protocol, prepared, post)
+    try:
+        message, content = await protocol.read()
+        while message.code in _INFORMATIONAL:
+            message, content = await protocol.read()
+    except HttpProcessingError as error:
+        raise aiohttp.ClientPayloadError("the answer is not HTTP") from error
+    body = await _read_body(content)
+    return Answered(status=message.code, retry_after=message.headers.get("Retry-After"), body=body)
+
+
+async def _send(protocol: ResponseHandler, prepared: aiohttp.ClientRequest, post: Post) -> None:
+    """Write a request, and do not wait until it is sent: who answers sooner may never read it all."""
+    headers = prepared.headers.copy()
+    headers.update(post.headers)
+    headers[aiohttp.hdrs.CONTENT_LENGTH] = str(len(post.body))
+    writer = StreamWriter(protocol, prepared.loop)
+    await writer.write_headers(f"POST {prepared.url.raw_path_qs} HTTP/1.1", headers)
+    await writer.write(post.body, drain=False)
 
 
 async def _read_body(answer: aiohttp.StreamReader) -> bytes:

@@ -23,9 +23,8 @@ from yarl import URL
 
 from broker.publisher import Position
 from consumer.handler import Context
-from consumer.handlers.deadline import Deadline
 from consumer.handlers.fuse_request import sync_request
-from consumer.handlers.http_client import HttpClient
+from consumer.handlers.http_client import Answered, Post
 from consumer.handlers.relay import Relay
 from consumer.handlers.relay_request import relay_request
 from consumer.handlers.sync import Sync
@@ -115,22 +114,17 @@ class Telltale:
     status: int = 0
     sent: list[str] = field(default_factory=list)
 
-    @asynccontextmanager
-    async def post(
-        self, url: str, *, data: bytes, headers: Mapping[str, str], allow_redirects: bool
-    ) -> AsyncIterator[mock.Mock]:
+    async def post(self, post: Post) -> Answered:
         """Answer with `status` and a body that quotes the request; 0 raises an error that does so."""
-        del allow_redirects
-        quoted = f"{url} {dict(headers)} {data!r}"
+        quoted = f"{post.url} {dict(post.headers)} {post.body!r}"
         self.sent.append(quoted)
         await asyncio.sleep(0)
         if not self.status:
-            info = aiohttp.RequestInfo(URL(url), "POST", CIMultiDictProxy(CIMultiDict(headers)), URL(url))
-            raise aiohttp.ClientResponseError(info, (), message=quoted, headers=CIMultiDict(headers))
-        stream = aiohttp.StreamReader(mock.Mock(), 2**16)
-        stream.feed_data(orjson.dumps({"type": quoted, "code": headers.get("Fuse-Api-Key", ""), "message": quoted}))
-        stream.feed_eof()
-        yield mock.Mock(status=self.status, headers={"Retry-After": quoted}, content=stream)
+            headers = CIMultiDict(post.headers)
+            info = aiohttp.RequestInfo(URL(post.url), "POST", CIMultiDictProxy(headers), URL(post.url))
+            raise aiohttp.ClientResponseError(info, (), message=quoted, headers=headers)
+        said = {"type": quoted, "code": post.headers.get("Fuse-Api-Key", ""), "message": quoted}
+        return Answered(status=self.status, retry_after=quoted, body=orjson.dumps(said))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,8 +157,7 @@ def scene(tmp_path: Path) -> Scene:
         },
     )
     tenants = LiveTenants(path, {})
-    session: Any = client
-    posts = HttpClient(session, Deadline(10))
+    posts: Any = client
     urls = dict.fromkeys(Environment, FUSE)
     return Scene(
         canaries=canaries,

@@ -4,7 +4,6 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -25,57 +24,11 @@ from schemas.outcome import Applied, HandlerResult, Ignored
 from schemas.telemetry import LogEvent
 from schemas.tenants import Account, Tenant, Tenants
 from schemas.webhook import WebhookType
+from tests.consumer.fake_fuse import WITHIN, FakeFuse, answer, fuse, header
 from tests.consumer.fakes import Patience, event, settings
 
-WITHIN = 20
 SECRETS = ("k3y-of-acme", "cl13nt-of-acme", "pl41d-s3cr3t", "c2lnbmF0dXJl", "b0dy-t3xt")
 CONTEXT = Context(idempotency_key="event-0:0", attempt=1)
-
-
-@dataclass(slots=True)
-class FakeFuse:
-    """Fuse on a socket: notes each request's head, and answers with bytes, or as `answer` does with the connection."""
-
-    answer: Callable[[asyncio.StreamWriter], object] | bytes = b""
-    heads: list[str] = field(default_factory=list)
-    connections: int = 0
-    url: str = ""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
-        self.connections += 1
-        try:
-            while head := await _head(reader):
-                self.heads.append(head)
-                await reader.readexactly(int(_header(head, "content-length") or 0))
-                if not isinstance(self.answer, bytes):
-                    self.answer(writer)
-                    continue
-                writer.write(self.answer)
-                await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-
-async def _head(reader: asyncio.StreamReader) -> str:
-    try:
-        return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    except asyncio.IncompleteReadError:
-        return ""
-
-
-def _header(head: str, name: str) -> str | None:
-    lines = [line.partition(":") for line in head.splitlines()]
-    return next((value.strip() for found, _, value in lines if found.lower() == name), None)
-
-
-def answer(status: int, headers: Mapping[str, str] | None = None, body: bytes = b"{}") -> bytes:
-    """Write an answer."""
-    lines = [f"HTTP/1.1 {status} Some", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def account(base_url: str | None = None, key: str = SECRETS[0]) -> Account:
@@ -92,23 +45,6 @@ def tenants(**accounts: Account) -> Tenants:
     """Give the tenant acme with these accounts, by environment."""
     by_environment = {Environment(name): each for name, each in accounts.items()}
     return Tenants({"acme": Tenant(name="acme", accounts=by_environment)})
-
-
-@asynccontextmanager
-async def fuse(given: FakeFuse | None = None) -> AsyncIterator[FakeFuse]:
-    """Start a Fuse on a free port; whatever goes wrong in the loop unseen fails the test."""
-    started = given or FakeFuse(answer(200))
-    troubles: list[dict[str, object]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
-    server = await asyncio.start_server(started.serve, "127.0.0.1", 0)
-    started.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with asyncio.timeout(WITHIN):
-        try:
-            yield started
-        finally:
-            server.close()
-            await asyncio.sleep(0)
-    assert not troubles
 
 
 @asynccontextmanager
@@ -269,7 +205,7 @@ async def test_the_base_url_is_that_of_the_events_environment_unless_the_account
         async with sync_with(sandbox.url, tenants(sandbox=account(f"{staging.url}/fuse", key="staged"))) as sync:
             await sync(event(), CONTEXT)
     told = [
-        [(head.split()[1], _header(head, "fuse-api-key")) for head in each.heads]
+        [(head.split()[1], header(head, "fuse-api-key")) for head in each.heads]
         for each in (sandbox, production, staging)
     ]
     path = "/v1/financial_connections/sync"
@@ -298,7 +234,7 @@ async def test_no_cookie_is_kept() -> None:
         await sync(event(), CONTEXT)
         await sync(event(), CONTEXT)
     assert len(upstream.heads) == 2
-    assert [_header(head, "cookie") for head in upstream.heads] == [None, None]
+    assert [header(head, "cookie") for head in upstream.heads] == [None, None]
 
 
 def _at_once(writer: asyncio.StreamWriter) -> None:
