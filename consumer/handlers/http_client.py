@@ -24,6 +24,7 @@ _MOST_ANSWER_BYTES = 65_536
 _KEEP_ALIVE_SECONDS = 30
 _MOST_URLS = 1_024
 """What is prepared is kept for so many URLs."""
+_SCHEMES = frozenset({"http", "https"})
 _INFORMATIONAL = frozenset({*range(100, 200)} - {HTTPStatus.SWITCHING_PROTOCOLS})
 """They come before the answer; the one that ends HTTP on a connection is an answer."""
 
@@ -62,14 +63,22 @@ class HttpClient:
         """Make a call. Raises aiohttp.ClientError and TimeoutError."""
         with self._deadline.held():
             prepared = self._prepared(post.url)
-            connection = await self._connector.connect(prepared, [], self._timeout)
+            connection = await self._connect(prepared)
             try:
-                answered = await _exchange(_protocol(connection), prepared, post)
+                answered = await _exchange(_free(connection), prepared, post)
             except BaseException:
-                connection.close()  # whatever comes there now is no answer to another call
+                _abort(connection)  # whatever comes there now is no answer to another call
                 raise
             connection.release()
         return answered
+
+    async def _connect(self, prepared: aiohttp.ClientRequest) -> Connection:
+        try:
+            return await self._connector.connect(prepared, [], self._timeout)
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError(f"no connection to {prepared.url.host} in time") from None
+        except UnicodeError:  # nobody can be asked for the address of such a name
+            raise aiohttp.InvalidURL(prepared.url) from None
 
 
 @asynccontextmanager
@@ -94,12 +103,15 @@ def _prepare(url: str) -> aiohttp.ClientRequest:
     Raises aiohttp.InvalidURL.
     """
     try:
-        return aiohttp.ClientRequest(aiohttp.hdrs.METH_POST, URL(url))
+        found = URL(url)
+        if found.scheme in _SCHEMES:
+            return aiohttp.ClientRequest(aiohttp.hdrs.METH_POST, found)
     except ValueError as error:
         raise aiohttp.InvalidURL(url) from error
+    raise aiohttp.InvalidURL(url)
 
 
-def _protocol(connection: Connection) -> ResponseHandler:
+def _free(connection: Connection) -> ResponseHandler:
     """Give what speaks HTTP on a connection, unless something came there that nobody asked for.
 
     It would pass for the answer to the next call. Raises aiohttp.ClientConnectionError.
@@ -110,6 +122,13 @@ def _protocol(connection: Connection) -> ResponseHandler:
     return protocol
 
 
+def _abort(connection: Connection) -> None:
+    """Give a connection up. Closing alone would wait until the other side has read what is not sent yet."""
+    if connection.protocol is not None:
+        connection.protocol.abort()
+    connection.close()
+
+
 async def _exchange(protocol: ResponseHandler, prepared: aiohttp.ClientRequest, post: Post) -> Answered:
     """Send a request over a connection that is free, and read the answer."""
     protocol.set_response_params(read_until_eof=True)
@@ -118,10 +137,19 @@ async def _exchange(protocol: ResponseHandler, prepared: aiohttp.ClientRequest, 
         message, content = await protocol.read()
         while message.code in _INFORMATIONAL:
             message, content = await protocol.read()
-    except HttpProcessingError as error:
-        raise aiohttp.ClientPayloadError("the answer is not HTTP") from error
-    body = await _read_body(content)
+        body = await _read_body(content)
+    except (HttpProcessingError, aiohttp.ClientPayloadError) as error:
+        error.__traceback__ = None  # the library keeps the error, whose frames keep the library's objects and the post
+        raise aiohttp.ClientPayloadError("the answer is no HTTP, or broke off") from None
+    if not content.at_eof() or _is_sending(protocol):
+        protocol.force_close()
+        protocol.abort()
     return Answered(status=message.code, retry_after=message.headers.get("Retry-After"), body=body)
+
+
+def _is_sending(protocol: ResponseHandler) -> bool:
+    """Say whether some of a request is not sent although it has been answered: the next would wait behind it."""
+    return protocol.transport is not None and protocol.transport.get_write_buffer_size() > 0
 
 
 async def _send(protocol: ResponseHandler, prepared: aiohttp.ClientRequest, post: Post) -> None:

@@ -1,13 +1,17 @@
 """The HTTP client over real sockets: what it does itself, since it goes without the library's session."""
 
 import asyncio
+import gc
+import gzip
 import os
+import socket
 import ssl
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,6 +21,9 @@ from consumer.handlers.http_client import HttpClient, Post, open_client
 from tests.consumer.fake_fuse import WITHIN, FakeFuse, answer, fuse
 from tests.consumer.fakes import settings
 
+LARGE = b"x" * 2**25
+"""More than a socket takes on its own."""
+MARK = b"what only one call sends"
 HEADERS = {"User-Agent": "somebody", "Content-Type": "application/json", "Fuse-Api-Key": "k\u00e9y"}
 
 
@@ -69,21 +76,43 @@ async def test_an_answer_that_changes_the_protocol_ends_the_connection() -> None
     assert upstream.connections == 2
 
 
+@asynccontextmanager
+async def unread(head: bytes) -> AsyncIterator[tuple[str, list[asyncio.StreamWriter]]]:
+    """Start a Fuse that says `head` at once to each connection and never reads; give its URL and its connections."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def say(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(head)
+
+    async with asyncio.timeout(WITHIN), await asyncio.start_server(say, "127.0.0.1", 0, limit=1) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", writers
+        for writer in writers:
+            writer.transport.abort()
+
+
 async def test_an_answer_counts_before_the_body_is_sent() -> None:
-    """Who finds a body too large need not read it; a client that wrote first would only see a broken connection."""
+    """Who finds a body too large need not read it; the next call does not wait behind it, nor does closing."""
+    async with unread(answer(413)) as (url, connections):
+        async with client() as ours:
+            answers = [await ours.post(post(url, LARGE)) for _ in range(2)]
+        assert [each.status for each in answers] == [413, 413]
+        assert len(connections) == 2
 
-    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer(413))
-        await done.wait()
-        writer.close()
 
-    done = asyncio.Event()
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server, client() as ours:
-        port = server.sockets[0].getsockname()[1]
-        answered = await ours.post(post(f"http://127.0.0.1:{port}", b"x" * 2**25))
-        done.set()
-    assert answered.status == 413
+async def test_who_reads_nothing_keeps_no_connection_open() -> None:
+    """With what is not sent, once the call has been given up (promise 9)."""
+    opened: list[socket.socket] = []
+
+    def make(address: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+        opened.append(socket.socket(*address[:3]))
+        return opened[-1]
+
+    async with unread(b"") as (url, _), open_client(settings(call_timeout_seconds=0.1), make) as ours:
+        with pytest.raises(TimeoutError):
+            await ours.post(post(url, LARGE))
+        while opened[0].fileno() >= 0:  # noqa: ASYNC110 - the loop closes it in its next rounds
+            await asyncio.sleep(0)
 
 
 async def test_a_late_answer_is_never_that_of_another_call() -> None:
@@ -132,7 +161,88 @@ async def test_what_comes_between_two_calls_is_the_answer_to_neither() -> None:
     assert (len(upstream.heads), upstream.connections) == (2, 2)
 
 
-@pytest.mark.parametrize("url", ["http://", "http://[::1", "http://a:b/", "/v1"])
+@pytest.mark.parametrize(
+    ("answered", "connections"),
+    [
+        (b"HTTP/1.1 204 Some\r\n\r\n", 1),
+        (b"HTTP/1.1 304 Some\r\nContent-Length: 5\r\n\r\n", 1),
+        (b"HTTP/1.1 200 Some\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", 2),
+        (b"HTTP/1.0 200 Some\r\nContent-Length: 0\r\n\r\n", 2),
+    ],
+    ids=["no body", "no body but its length", "to be closed", "an old version"],
+)
+async def test_a_connection_is_used_again_if_the_answer_lets_it(answered: bytes, connections: int) -> None:
+    """As HTTP has it, for each kind of answer."""
+    async with fuse(FakeFuse(answered)) as upstream, client() as ours:
+        for _ in range(2):
+            assert (await ours.post(post(upstream.url))).body == b""
+    assert upstream.connections == connections
+
+
+def _with_its_end(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 Some\r\n\r\nall of it")
+    writer.close()
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection() -> None:
+    """And is whole then."""
+    async with fuse(FakeFuse(_with_its_end)) as upstream, client() as ours:
+        assert (await ours.post(post(upstream.url))).body == b"all of it"
+
+
+def _cut_off(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 Some\r\nContent-Length: 10\r\n\r\nhalf")
+    writer.close()
+
+
+def _badly_chunked(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 Some\r\nTransfer-Encoding: chunked\r\n\r\nhalf\r\n")
+
+
+def _not_http(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 smtp ready\r\n\r\n")
+
+
+@pytest.mark.parametrize("trouble", [_cut_off, _badly_chunked, _not_http])
+async def test_an_answer_that_is_not_whole_is_none(trouble: Callable[[asyncio.StreamWriter], None]) -> None:
+    """Even if it began with a success (promise 1). Nothing keeps what was sent until garbage is collected."""
+    async with fuse(FakeFuse(trouble)) as upstream, client() as ours:
+        gc.collect()
+        gc.disable()
+        try:
+            with pytest.raises(aiohttp.ClientPayloadError):
+                await ours.post(post(upstream.url, MARK))
+            assert not [each for each in gc.get_objects() if isinstance(each, Post) and each.body == MARK]
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize("size", [200_000, 50_000_000])
+async def test_of_an_answer_that_grows_when_unpacked_little_is_kept(size: int) -> None:
+    """Its connection goes with it (promise 9)."""
+    packed = gzip.compress(b"\0" * size)
+    async with fuse(FakeFuse(answer(200, {"Content-Encoding": "gzip"}, packed))) as upstream, client() as ours:
+        answered = [await ours.post(post(upstream.url)) for _ in range(2)]
+    assert [len(each.body) for each in answered] == [65_536, 65_536]
+    assert upstream.connections == 2
+
+
+async def test_closing_ends_what_is_under_way() -> None:
+    """Nobody is left waiting."""
+    async with fuse(FakeFuse(lambda _: None)) as upstream:
+        async with client() as ours:
+            calls = [asyncio.create_task(ours.post(post(upstream.url))) for _ in range(3)]
+            while len(upstream.heads) < len(calls):  # noqa: ASYNC110 - what is waited for happens on a socket
+                await asyncio.sleep(0)
+        ended = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(each, aiohttp.ClientError) for each in ended)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http://[::1", "http://a:b/", "/v1", "ftp://localhost/", "foo://localhost/"]
+    + [f"http://{host}/" for host in ("a..b", ".example.com", "a" * 64 + ".com")],
+)
 async def test_a_url_that_cannot_be_called_is_said_to_be_that(url: str) -> None:
     """Before anything is connected to."""
     async with client() as ours:
@@ -162,13 +272,18 @@ async def test_no_more_connections_than_calls_that_may_be_in_flight() -> None:
     assert upstream.connections == 3
 
 
-@pytest.mark.parametrize("trusted", [True, False])
-async def test_https_is_for_those_whose_certificate_is_trusted(tmp_path: Path, trusted: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    ("issuer", "name", "trusted"),
+    [("known", "localhost", True), ("unknown", "localhost", False), ("known", "fuse.example", False)],
+)
+async def test_https_is_for_those_whose_certificate_is_trusted(
+    tmp_path: Path, issuer: str, name: str, *, trusted: bool
+) -> None:
     """Keys go to nobody else (promise 10). In a process of its own, since trust is read at the start."""
-    authority, other = trustme.CA(), trustme.CA()
-    authority.cert_pem.write_to_path(tmp_path / "trusted.pem")
+    authorities = {"known": trustme.CA(), "unknown": trustme.CA()}
+    authorities["known"].cert_pem.write_to_path(tmp_path / "trusted.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    (authority if trusted else other).issue_cert("localhost").configure_cert(context)
+    authorities[issuer].issue_cert(name).configure_cert(context)
     upstream = FakeFuse(answer(200))
     async with await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=context) as server:
         port = server.sockets[0].getsockname()[1]
