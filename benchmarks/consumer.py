@@ -1,8 +1,9 @@
 """How fast one consumer member makes sync calls, beside a bare aiohttp client: `python -m benchmarks.consumer`.
 
-The bare client calls the same lean Fuse at the same concurrency without Kafka: it is the ceiling. The member reads
-events that wait on a real Kafka, in order per key, and writes every outcome. The client under test has a core of its
-own, where there are two; Kafka and the lean Fuse share the other. Neither start nor end counts, on either side.
+The bare client calls the same lean Fuse at the same concurrency without Kafka, through aiohttp's session as most people
+do. The member reads events that wait on a real Kafka, in order per key, and writes every outcome; it has no session,
+and so can be faster. The client under test has a core of its own, where there are two; Kafka and the lean Fuse share
+the other. Neither start nor end counts, on either side.
 With Zipf keys the n-th connection has a share in proportion to 1/n, so that hot lanes fill up and are parked. There the
 ceiling is a bare client that knows all events from the start and keeps their order as well: of one connection no call
 may begin before the last has been answered, and soon only the hot ones are left.
